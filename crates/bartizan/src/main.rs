@@ -1,0 +1,36 @@
+//! The `bartizan` command: one file per noun, a printer, exit codes.
+//!
+//! This is a composition root: it alone reads the clock, the environment and the
+//! command line, and hands them in. Data goes to standard output, talk to standard error.
+//!
+//! Read first: [`printer::Printer`] (how an answer is printed in each format),
+//! [`exit::Failure`] (how an error becomes words, a hint and an exit code).
+
+mod exit;
+mod printer;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Watches a fleet: its configuration, its vulnerabilities, its health, its incidents.
+#[derive(Debug, Parser)]
+#[command(name = "bartizan", version, propagate_version = true, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse()) {
+        Ok(code) => code.into(),
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(arguments: Arguments) -> Result<exit::Answer, exit::Failure> {
+    match arguments.verb {}
+}

@@ -1,0 +1,1 @@
+//! Advisory and catalogue formats: bytes to core types.

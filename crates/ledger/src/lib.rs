@@ -1,0 +1,1 @@
+//! The signed Merkle log: append, checkpoint, prove, verify.

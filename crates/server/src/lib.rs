@@ -1,0 +1,1 @@
+//! The server: stages, API, intake, console.

@@ -1,0 +1,1 @@
+//! A fleet in a box: seeded population, faults, virtual clock.

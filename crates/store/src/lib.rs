@@ -1,0 +1,1 @@
+//! The only SQL: one Store on SQLite or PostgreSQL.

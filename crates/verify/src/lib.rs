@@ -1,0 +1,1 @@
+//! Offline verifier of ledger and evidence bundles.

@@ -1,0 +1,1 @@
+//! Messages between agent, command line and server.
