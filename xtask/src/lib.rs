@@ -1,0 +1,54 @@
+//! The chores of the house: `test` brings up what tests need and runs them all,
+//! `tidy` holds the walls.
+//!
+//! Chores run tools and read the checkout; nothing of the product depends on this room.
+//! Read first: [`tidy::Complaint`], [`services::Service`].
+#![expect(clippy::print_stdout, reason = "a chore talks to the person who runs it")]
+
+pub mod services;
+pub mod test;
+pub mod tidy;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+/// The folder that holds the workspace manifest.
+pub fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_path_buf()
+}
+
+/// Where build products go, as cargo itself sees it.
+pub fn target_folder() -> Result<PathBuf> {
+    let metadata = tidy::workspace::metadata(&["--no-deps"])?;
+    let folder = metadata.get("target_directory").and_then(serde_json::Value::as_str);
+    Ok(PathBuf::from(folder.context("cargo metadata names no target folder")?))
+}
+
+/// Runs a command in the checkout, its output shown; an error where it can't start or fails.
+pub fn run(command: &mut Command) -> Result<()> {
+    command.current_dir(root());
+    println!("$ {}", shown(command));
+    let status = command.status().with_context(|| format!("can't start `{}`", shown(command)))?;
+    if !status.success() {
+        bail!("`{}` ended with {status}", shown(command));
+    }
+    Ok(())
+}
+
+/// The standard output of a command that succeeds.
+pub fn output(command: &mut Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("can't start `{}`", shown(command)))?;
+    if !output.status.success() {
+        let talk = String::from_utf8_lossy(&output.stderr);
+        bail!("`{}` ended with {}: {}", shown(command), output.status, talk.trim());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn shown(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+}
