@@ -15,5 +15,6 @@ pub mod error;
 pub mod fact;
 pub mod id;
 pub mod selector;
+pub mod severity;
 pub mod time;
 pub mod verdict;
