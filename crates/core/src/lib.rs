@@ -14,6 +14,7 @@ pub mod document;
 pub mod error;
 pub mod fact;
 pub mod id;
+pub mod monitoring;
 pub mod selector;
 pub mod severity;
 pub mod time;

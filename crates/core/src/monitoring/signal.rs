@@ -1,0 +1,99 @@
+//! Signals: a detection or a transition, noticed on one asset.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::canonical::Value;
+use crate::digest::Digest;
+use crate::id::AssetId;
+use crate::selector::Labels;
+use crate::severity::Severity;
+use crate::time::Timestamp;
+use crate::verdict::Reason;
+
+/// What kind of thing a signal tells of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A baseline's rule went from met to not met.
+    Deviation,
+    /// A package came to be affected by a vulnerability, or an advisory to affect a package.
+    Vulnerability,
+    /// A health threshold was passed.
+    Health,
+    /// A detection rule matched events.
+    Detection,
+    /// An asset that should report does not.
+    Silence,
+    /// Observations were dropped.
+    Loss,
+    /// An agent saw a ledger that is not the one it saw before.
+    Fork,
+    /// Two machines report as one asset.
+    Clone,
+    /// An obligation's clock ran out.
+    Clock,
+}
+
+/// How the condition stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    Firing,
+    /// Observed again, and gone.
+    Resolved,
+    /// It can't be observed any more. This ends nothing.
+    Unknown(Reason),
+}
+
+/// One thing noticed on one asset.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signal {
+    pub kind: Kind,
+    /// What is wrong, the same on every asset: a rule, a vulnerability, a threshold.
+    pub subject: String,
+    pub asset: AssetId,
+    /// Where on the asset: a mount, an interface, a unit; empty where the asset is the place.
+    pub object: String,
+    pub state: State,
+    pub severity: Severity,
+    /// The asset's labels, with `service` and `environment` among them.
+    pub labels: Labels,
+    /// One line for people. Its parts may come from the asset and are escaped where shown.
+    pub summary: String,
+    pub at: Timestamp,
+    /// Whether the first sight of the asset found it: such a signal pages nobody.
+    pub backlog: bool,
+}
+
+impl Kind {
+    /// Its word in labels, documents and tables.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Kind::Deviation => "deviation",
+            Kind::Vulnerability => "vulnerability",
+            Kind::Health => "health",
+            Kind::Detection => "detection",
+            Kind::Silence => "silence",
+            Kind::Loss => "loss",
+            Kind::Fork => "fork",
+            Kind::Clone => "clone",
+            Kind::Clock => "clock",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Signal {
+    /// What is one member of an alert: this condition at this place of this asset.
+    pub fn member_key(&self) -> Digest {
+        let asset = self.asset.to_string();
+        Digest::derived("alert-member", [Value::from(asset), Value::from(self.object.as_str())])
+    }
+}
