@@ -1,1 +1,10 @@
 //! How facts are read from a host.
+//!
+//! Collectors read files and kernel interfaces under a [`root::Root`] and answer with core's
+//! facts. This room starts no child process, opens no network connection, and judges nothing:
+//! what it could not read it says, as a [`fault::Fault`] or an error with its reason.
+//!
+//! Read first: [`root::Root`] (how a file is read), [`fault::Collected`] (what a collector gives).
+
+pub mod fault;
+pub mod root;
