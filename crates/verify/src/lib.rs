@@ -1,1 +1,0 @@
-//! Offline verifier of ledger and evidence bundles.
