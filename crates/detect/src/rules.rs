@@ -1,0 +1,123 @@
+//! Loading rules: each file is read on its own, and what can't be used is named, never dropped.
+
+use bartizan_core::document::Fault;
+use bartizan_core::severity::Severity;
+use rsigma_parser::{Level, LogSource, SigmaCollection, parse_sigma_yaml};
+
+use crate::event::Source;
+
+/// The largest file of rules, in bytes.
+pub const FILE_BYTES_LIMIT: usize = 1 << 20;
+
+/// The most rules that one detector takes.
+pub const RULES_LIMIT: usize = 20_000;
+
+/// Rules and correlations, read and not yet compiled.
+#[derive(Debug, Default)]
+pub struct Rules {
+    pub(crate) collection: SigmaCollection,
+    faults: Vec<Fault>,
+}
+
+/// What a rule asks for, to tell whether any asset can feed it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// The rule's `id`; its title where it has none.
+    pub id: String,
+    pub title: String,
+    pub severity: Severity,
+    pub source: Source,
+}
+
+impl Rules {
+    /// Reads one file of rules; `file` is its name for the faults.
+    pub fn read(&mut self, file: &str, text: &str) {
+        let fault = |message: String| Fault { file: file.to_owned(), line: 0, message };
+        if text.len() > FILE_BYTES_LIMIT {
+            let message = format!("has {} bytes; the limit is {FILE_BYTES_LIMIT}: split it", text.len());
+            return self.faults.push(fault(message));
+        }
+        match parse_sigma_yaml(text) {
+            Ok(read) => {
+                self.faults.extend(read.errors.iter().map(|error| fault(error.clone())));
+                self.collection.rules.extend(read.rules);
+                self.collection.correlations.extend(read.correlations);
+                self.collection.filters.extend(read.filters);
+            }
+            Err(error) => self.faults.push(fault(error.to_string())),
+        }
+        if self.len() > RULES_LIMIT {
+            self.faults.push(fault(format!("is past the limit of {RULES_LIMIT} rules")));
+            self.collection.rules.truncate(RULES_LIMIT);
+        }
+    }
+
+    /// What could not be read, by file.
+    pub fn faults(&self) -> &[Fault] {
+        &self.faults
+    }
+
+    /// How many rules and correlations there are.
+    pub fn len(&self) -> usize {
+        self.collection.rules.len() + self.collection.correlations.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Each detection rule with the log source it needs.
+    pub fn summaries(&self) -> Vec<Summary> {
+        let rules = self.collection.rules.iter();
+        rules
+            .map(|rule| Summary {
+                id: rule.id.clone().unwrap_or_else(|| rule.title.clone()),
+                title: rule.title.clone(),
+                severity: severity(rule.level),
+                source: source(&rule.logsource),
+            })
+            .collect()
+    }
+}
+
+/// Sigma's level as a severity; a rule without one is informational.
+pub(crate) fn severity(level: Option<Level>) -> Severity {
+    match level {
+        None | Some(Level::Informational) => Severity::None,
+        Some(Level::Low) => Severity::Low,
+        Some(Level::Medium) => Severity::Medium,
+        Some(Level::High) => Severity::High,
+        Some(Level::Critical) => Severity::Critical,
+    }
+}
+
+fn source(logsource: &LogSource) -> Source {
+    Source {
+        product: logsource.product.clone(),
+        category: logsource.category.clone(),
+        service: logsource.service.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_not_be_read_is_named_with_its_file_and_the_rest_stands() {
+        let mut rules = Rules::default();
+        rules.read("bad.yml", "title: x\ndetection: [");
+        rules.read("half.yml", "title: no detection\nlogsource: {product: linux}\n");
+        rules.read("large.yml", &" ".repeat(FILE_BYTES_LIMIT + 1));
+        rules.read(
+            "good.yml",
+            "title: t\nlogsource: {product: linux}\nlevel: high\ndetection: {s: {a: b}, condition: s}\n",
+        );
+        let files: Vec<&str> = rules.faults().iter().map(|fault| fault.file.as_str()).collect();
+        assert_eq!(files, ["bad.yml", "half.yml", "large.yml"]);
+        let [summary] = rules.summaries().try_into().unwrap();
+        assert_eq!((summary.id.as_str(), summary.severity), ("t", Severity::High));
+        assert_eq!(summary.source.to_string(), "linux");
+    }
+}
