@@ -6,6 +6,7 @@
 //! Read first: [`printer::Printer`] (how an answer is printed in each format),
 //! [`exit::Failure`] (how an error becomes words, a hint and an exit code).
 
+mod detect;
 mod exit;
 mod printer;
 
@@ -22,7 +23,9 @@ struct Arguments {
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {}
+enum Verb {
+    Detect(detect::Arguments),
+}
 
 fn main() -> ExitCode {
     match run(Arguments::parse()) {
@@ -32,5 +35,7 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<exit::Answer, exit::Failure> {
-    match arguments.verb {}
+    match arguments.verb {
+        Verb::Detect(arguments) => detect::run(arguments),
+    }
 }

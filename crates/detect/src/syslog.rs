@@ -40,6 +40,21 @@ pub fn split(line: &str) -> Option<Line<'_>> {
     Some(Line { host, program, pid, message })
 }
 
+/// The time that a line's stamp tells. The traditional stamp has no year and no zone: it is read
+/// in UTC and in `year`.
+pub fn stamp(line: &str, year: i16) -> Option<Timestamp> {
+    if line.starts_with(|c: char| c.is_ascii_digit()) {
+        return line.split(' ').next()?.parse().ok();
+    }
+    let month = MONTHS.iter().position(|name| line.starts_with(name))? + 1;
+    let day = line.get(4..6)?.trim();
+    let time = line.get(7..15)?;
+    format!("{year:04}-{month:02}-{day:0>2}T{time}Z").parse().ok()
+}
+
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
 /// The event that a line of the authentication log is; `at` is when it was read.
 pub fn event(line: &Line<'_>, at: Timestamp) -> Event {
     let mut fields = Map::new();
@@ -179,6 +194,14 @@ mod tests {
             let expected = Line { host: "web-1", program: "sshd", pid: Some(12), message: "hello: there" };
             assert_eq!(line, expected);
         }
+    }
+
+    #[test]
+    fn a_stamp_without_a_year_is_read_in_the_year_that_is_given() {
+        let read = |line: &str| stamp(line, 2026).map(|at| at.to_string());
+        assert_eq!(read("Nov  3 20:34:38 h p: m").as_deref(), Some("2026-11-03T20:34:38Z"));
+        assert_eq!(read("2025-11-03T20:34:38+01:00 h p: m").as_deref(), Some("2025-11-03T19:34:38Z"));
+        assert_eq!(read("Foo  3 20:34:38 h p: m"), None);
     }
 
     #[test]

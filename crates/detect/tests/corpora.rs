@@ -1,5 +1,10 @@
 //! Rules and events that others wrote, through `BARTIZAN_CORPORA`.
 #![expect(clippy::disallowed_methods, reason = "tests are told by the environment where corpora are")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says what it left out"
+)]
 
 use std::path::{Path, PathBuf};
 
