@@ -9,12 +9,15 @@
 //! people write).
 
 pub mod canonical;
+pub mod clock;
 pub mod digest;
 pub mod document;
 pub mod error;
 pub mod fact;
+pub mod finding;
 pub mod id;
 pub mod monitoring;
+pub mod role;
 pub mod selector;
 pub mod severity;
 pub mod time;
