@@ -22,3 +22,4 @@ pub mod selector;
 pub mod severity;
 pub mod time;
 pub mod verdict;
+pub mod vulnerability;
