@@ -9,6 +9,7 @@
 mod detect;
 mod exit;
 mod printer;
+mod versions;
 
 use std::process::ExitCode;
 
@@ -25,6 +26,8 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Detect(detect::Arguments),
+    /// Order versions as the native tools do.
+    Versions(versions::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -37,5 +40,6 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments) -> Result<exit::Answer, exit::Failure> {
     match arguments.verb {
         Verb::Detect(arguments) => detect::run(arguments),
+        Verb::Versions(arguments) => versions::run(arguments),
     }
 }
