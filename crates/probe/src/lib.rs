@@ -7,4 +7,5 @@
 //! Read first: [`root::Root`] (how a file is read), [`fault::Collected`] (what a collector gives).
 
 pub mod fault;
+pub mod measure;
 pub mod root;
