@@ -10,6 +10,7 @@
 
 pub mod canonical;
 pub mod clock;
+pub mod configuration;
 pub mod digest;
 pub mod document;
 pub mod error;
