@@ -67,6 +67,26 @@ pub struct Signal {
     pub backlog: bool,
 }
 
+/// A signal as its observer tells it, before the server adds whose asset it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Noticed {
+    pub kind: Kind,
+    pub subject: String,
+    pub object: String,
+    pub state: State,
+    pub severity: Severity,
+    pub summary: String,
+    pub at: Timestamp,
+}
+
+impl Noticed {
+    /// The signal that this is on an asset with these labels.
+    pub fn on(self, asset: AssetId, labels: Labels, backlog: bool) -> Signal {
+        let Noticed { kind, subject, object, state, severity, summary, at } = self;
+        Signal { kind, subject, asset, object, state, severity, labels, summary, at, backlog }
+    }
+}
+
 impl Kind {
     /// Its word in labels, documents and tables.
     pub const fn as_str(self) -> &'static str {
