@@ -4,7 +4,125 @@
 //! this room; its digest is its hash in a report, so a body holds nothing that changes while
 //! the asset does not (no times, no counters).
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
+
+use crate::verdict::Reason;
+
+/// What a collector found, and what it could not see.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Section<T> {
+    pub body: T,
+    /// Sorted, each once. What is listed here is unknown; what is not, and not in the body, is not there.
+    pub unknown: Vec<Unseen>,
+}
+
+/// One thing that a collector could not see, and why.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Unseen {
+    /// A path inside the root, or a few words for what has none.
+    pub what: String,
+    pub reason: Reason,
+}
+
+/// The sections there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Name {
+    Os,
+    Packages,
+    Kernel,
+    Hardware,
+    Units,
+    Sockets,
+    Processes,
+    Accounts,
+    Sudoers,
+    Sshd,
+    Sysctl,
+    Mounts,
+    Modules,
+    Jobs,
+    Certificates,
+}
+
+/// A word that names no section.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no section of facts")]
+pub struct NoSection(String);
+
+impl<T> Section<T> {
+    /// A section of which everything was seen so far.
+    pub fn new(body: T) -> Self {
+        Self { body, unknown: Vec::new() }
+    }
+
+    /// Notes something that could not be seen.
+    pub fn miss(&mut self, what: impl Into<String>, reason: Reason) {
+        let unseen = Unseen { what: what.into(), reason };
+        if let Err(place) = self.unknown.binary_search(&unseen) {
+            self.unknown.insert(place, unseen);
+        }
+    }
+}
+
+impl Name {
+    /// Every section, in the order in which they are listed.
+    pub const ALL: [Name; 15] = [
+        Name::Os,
+        Name::Packages,
+        Name::Kernel,
+        Name::Hardware,
+        Name::Units,
+        Name::Sockets,
+        Name::Processes,
+        Name::Accounts,
+        Name::Sudoers,
+        Name::Sshd,
+        Name::Sysctl,
+        Name::Mounts,
+        Name::Modules,
+        Name::Jobs,
+        Name::Certificates,
+    ];
+
+    /// The word for it in reports, documents and on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Name::Os => "os",
+            Name::Packages => "packages",
+            Name::Kernel => "kernel",
+            Name::Hardware => "hardware",
+            Name::Units => "units",
+            Name::Sockets => "sockets",
+            Name::Processes => "processes",
+            Name::Accounts => "accounts",
+            Name::Sudoers => "sudoers",
+            Name::Sshd => "sshd",
+            Name::Sysctl => "sysctl",
+            Name::Mounts => "mounts",
+            Name::Modules => "modules",
+            Name::Jobs => "jobs",
+            Name::Certificates => "certificates",
+        }
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Name {
+    type Err = NoSection;
+
+    fn from_str(word: &str) -> Result<Self, NoSection> {
+        Name::ALL.into_iter().find(|name| name.as_str() == word).ok_or_else(|| NoSection(word.to_owned()))
+    }
+}
 
 /// `/etc/os-release` as far as judging needs it (freedesktop os-release(5)). Section `os`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,4 +167,28 @@ pub struct Package {
     /// Names that the package provides beside its own (kernel images, module streams).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub provides: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_section_reads_back_from_its_word_and_serialises_to_it() {
+        for name in Name::ALL {
+            assert_eq!(name.as_str().parse::<Name>().unwrap(), name);
+            assert_eq!(serde_json::to_value(name).unwrap(), name.as_str());
+        }
+        assert!("firewall".parse::<Name>().is_err());
+    }
+
+    #[test]
+    fn what_was_not_seen_is_sorted_and_stands_once() {
+        let mut section = Section::new(());
+        for what in ["/b", "/a", "/b"] {
+            section.miss(what, Reason::Denied);
+        }
+        let seen: Vec<_> = section.unknown.iter().map(|unseen| unseen.what.as_str()).collect();
+        assert_eq!(seen, ["/a", "/b"]);
+    }
 }
