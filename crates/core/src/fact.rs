@@ -4,6 +4,20 @@
 //! this room; its digest is its hash in a report, so a body holds nothing that changes while
 //! the asset does not (no times, no counters).
 
+pub mod account;
+pub mod certificate;
+pub mod hardware;
+pub mod job;
+pub mod kernel;
+pub mod module;
+pub mod mount;
+pub mod process;
+pub mod socket;
+pub mod ssh;
+pub mod sudoers;
+pub mod sysctl;
+pub mod unit;
+
 use std::fmt;
 use std::str::FromStr;
 

@@ -8,5 +8,13 @@
 
 pub mod event;
 pub mod fault;
+pub mod hardware;
+pub mod kernel;
+mod look;
 pub mod measure;
+pub mod module;
+pub mod mount;
 pub mod root;
+pub mod sysctl;
+#[cfg(test)]
+mod tree;

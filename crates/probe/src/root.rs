@@ -162,6 +162,17 @@ impl Root {
         self.metadata(path).is_ok()
     }
 
+    /// Where the symbolic link at a path leads, as it is written; none where no link stands there.
+    /// The links on the way to it are followed inside the root.
+    pub fn link(&self, path: impl AsRef<Path>) -> Result<Option<PathBuf>, Error> {
+        let path = path.as_ref();
+        match resolve::link(&self.path, path) {
+            Ok(target) => Ok(Some(target)),
+            Err(source) if source.kind() == io::ErrorKind::InvalidInput => Ok(None),
+            Err(source) => Err(Error::at(path, source)),
+        }
+    }
+
     /// The names in a folder, sorted; a missing folder is [`Error::Missing`].
     pub fn names(&self, path: impl AsRef<Path>) -> Result<Vec<String>, Error> {
         let path = path.as_ref();

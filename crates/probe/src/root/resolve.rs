@@ -9,7 +9,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use nix::dir::Dir;
 use nix::fcntl::{OFlag, open as open_at_path, openat, readlinkat};
@@ -45,6 +45,17 @@ pub(super) fn handle(root: &Path, path: &Path) -> io::Result<File> {
     }
     let (parent, name) = walk(root, path)?;
     Ok(File::from(openat(&parent, name.as_os_str(), HANDLE, Mode::empty())?))
+}
+
+/// What the link at the path says; `InvalidInput` where it is no link (readlink(2)).
+pub(super) fn link(root: &Path, path: &Path) -> io::Result<PathBuf> {
+    if root == Path::new("/") {
+        return std::fs::read_link(path);
+    }
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let folder = openat(handle(root, folder)?, ".", HANDLE | OFlag::O_DIRECTORY, Mode::empty())?;
+    Ok(PathBuf::from(readlinkat(&folder, name)?))
 }
 
 /// The names in the folder at the path; more than `limit` are an error.
