@@ -6,6 +6,7 @@
 //!
 //! Read first: [`root::Root`] (how a file is read), [`fault::Collected`] (what a collector gives).
 
+pub mod account;
 pub mod event;
 pub mod fault;
 pub mod hardware;
