@@ -7,6 +7,7 @@
 //! Read first: [`root::Root`] (how a file is read), [`fault::Collected`] (what a collector gives).
 
 pub mod account;
+pub mod certificate;
 pub mod event;
 pub mod fault;
 pub mod hardware;
@@ -15,7 +16,9 @@ mod look;
 pub mod measure;
 pub mod module;
 pub mod mount;
+pub mod process;
 pub mod root;
+pub mod socket;
 pub mod sysctl;
 #[cfg(test)]
 mod tree;
