@@ -8,16 +8,20 @@
 //! (the three answers and why a fourth does not exist), [`document::Document`] (what
 //! people write).
 
+pub mod asset;
 pub mod canonical;
 pub mod clock;
 pub mod configuration;
 pub mod digest;
 pub mod document;
+pub mod enrolment;
 pub mod error;
 pub mod fact;
 pub mod finding;
 pub mod id;
 pub mod monitoring;
+pub mod person;
+pub mod posture;
 pub mod role;
 pub mod selector;
 pub mod severity;

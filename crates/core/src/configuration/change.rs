@@ -129,7 +129,7 @@ pub struct Actor {
 }
 
 /// A role or credential that was made or reset.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
     pub what: Granted,
     pub at: Timestamp,
@@ -138,7 +138,8 @@ pub struct Grant {
 }
 
 /// What a grant gave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Granted {
     Role(Role),
     Credential,

@@ -1,0 +1,202 @@
+//! Enrolment keys: what lets a host become an asset, and as what.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::asset::{Class, LABELS_LIMIT, Life, NAME_BYTES_LIMIT};
+use crate::error;
+use crate::id::EnrolmentKeyId;
+use crate::selector::Labels;
+use crate::time::Timestamp;
+
+/// The most uses that one key may have: an image of a fleet's size.
+pub const USES_LIMIT: u32 = 1_000_000;
+
+/// One key, without its secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    pub id: EnrolmentKeyId,
+    pub uses_left: u32,
+    pub expires_at: Timestamp,
+    pub grant: Grant,
+}
+
+/// What an asset that enrols by a key becomes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Grant {
+    pub service: String,
+    pub environment: String,
+    #[serde(default)]
+    pub class: Class,
+    #[serde(default)]
+    pub labels: Labels,
+    /// Where hosts may enrol from; anywhere where it is empty.
+    #[serde(default)]
+    pub networks: Vec<Network>,
+    /// Whether a person has to look at each host first.
+    #[serde(default)]
+    pub approval: bool,
+}
+
+/// A range of addresses: `192.0.2.0/24`, `2001:db8::/32`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Network {
+    address: IpAddr,
+    prefix: u8,
+}
+
+/// Why a host may not enrol.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("the enrolment key is not known; make one with `bartizan enrolment create`")]
+    Unknown,
+    #[error("the enrolment key has no use left; make another with `bartizan enrolment create`")]
+    Used,
+    #[error("the enrolment key expired at {0}; make another with `bartizan enrolment create`")]
+    Expired(Timestamp),
+    #[error("the enrolment key does not let hosts enrol from {0}")]
+    Network(IpAddr),
+    #[error("{0}")]
+    Invalid(String),
+}
+
+impl Refusal {
+    /// What class of error this is.
+    pub const fn class(&self) -> error::Class {
+        match self {
+            Refusal::Invalid(_) => error::Class::Invalid,
+            _ => error::Class::Denied,
+        }
+    }
+}
+
+impl Key {
+    /// Whether a host at this address may enrol now, and into which life.
+    pub fn admit(&self, address: IpAddr, now: Timestamp) -> Result<Life, Refusal> {
+        if now >= self.expires_at {
+            return Err(Refusal::Expired(self.expires_at));
+        }
+        if self.uses_left == 0 {
+            return Err(Refusal::Used);
+        }
+        if !self.grant.networks.is_empty()
+            && !self.grant.networks.iter().any(|network| network.holds(address))
+        {
+            return Err(Refusal::Network(address));
+        }
+        Ok(if self.grant.approval { Life::Quarantined } else { Life::Enrolled })
+    }
+}
+
+impl Grant {
+    /// Whether a key with this grant may be made.
+    pub fn check(&self) -> Result<(), Refusal> {
+        let words = [("service", &self.service), ("environment", &self.environment)];
+        for (what, word) in words {
+            if word.trim().is_empty() || word.len() > NAME_BYTES_LIMIT {
+                return Err(Refusal::Invalid(format!("`{what}` needs 1 to {NAME_BYTES_LIMIT} bytes")));
+            }
+        }
+        if self.labels.len() > LABELS_LIMIT {
+            return Err(Refusal::Invalid(format!("a key gives at most {LABELS_LIMIT} labels")));
+        }
+        Ok(())
+    }
+}
+
+impl Network {
+    /// Whether an address lies in the range.
+    pub fn holds(&self, address: IpAddr) -> bool {
+        match (self.address, address.to_canonical()) {
+            (IpAddr::V4(network), IpAddr::V4(address)) => {
+                let mask = u32::MAX.checked_shl(32 - u32::from(self.prefix)).unwrap_or(0);
+                network.to_bits() & mask == address.to_bits() & mask
+            }
+            (IpAddr::V6(network), IpAddr::V6(address)) => {
+                let mask = u128::MAX.checked_shl(128 - u32::from(self.prefix)).unwrap_or(0);
+                network.to_bits() & mask == address.to_bits() & mask
+            }
+            _ => false,
+        }
+    }
+}
+
+impl TryFrom<String> for Network {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let fault = || format!("`{text}` is no network: write it as 192.0.2.0/24 or 2001:db8::/32");
+        let (address, prefix) = text.split_once('/').ok_or_else(fault)?;
+        let address: IpAddr = address.parse().map_err(|_| fault())?;
+        let prefix: u8 = prefix.parse().map_err(|_| fault())?;
+        if prefix > if address.is_ipv4() { 32 } else { 128 } {
+            return Err(fault());
+        }
+        Ok(Self { address, prefix })
+    }
+}
+
+impl From<Network> for String {
+    fn from(network: Network) -> String {
+        format!("{}/{}", network.address, network.prefix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_000);
+
+    fn key(networks: &[&str], approval: bool) -> Key {
+        Key {
+            id: EnrolmentKeyId::mint(NOW, [1; 10]),
+            uses_left: 1,
+            expires_at: Timestamp::from_millis(2_000),
+            grant: Grant {
+                service: "shop".to_owned(),
+                environment: "dev".to_owned(),
+                class: Class::Server,
+                labels: Labels::new(),
+                networks: networks
+                    .iter()
+                    .map(|text| Network::try_from((*text).to_owned()).unwrap())
+                    .collect(),
+                approval,
+            },
+        }
+    }
+
+    #[test]
+    fn a_key_admits_within_its_time_its_uses_and_its_networks() {
+        let here: IpAddr = "192.0.2.7".parse().unwrap();
+        assert_eq!(key(&[], false).admit(here, NOW), Ok(Life::Enrolled));
+        assert_eq!(key(&[], true).admit(here, NOW), Ok(Life::Quarantined));
+        assert_eq!(key(&["192.0.2.0/24"], false).admit(here, NOW), Ok(Life::Enrolled));
+        assert_eq!(key(&["192.0.2.8/32", "::/0"], false).admit(here, NOW), Err(Refusal::Network(here)));
+        let late = Timestamp::from_millis(2_000);
+        assert_eq!(key(&[], false).admit(here, late), Err(Refusal::Expired(late)));
+        assert_eq!(Key { uses_left: 0, ..key(&[], false) }.admit(here, NOW), Err(Refusal::Used));
+    }
+
+    #[test]
+    fn networks_hold_what_their_prefix_says() {
+        let table = [
+            ("0.0.0.0/0", "203.0.113.9", true),
+            ("10.0.0.0/8", "11.0.0.1", false),
+            ("2001:db8::/32", "2001:db8:1::5", true),
+            ("2001:db8::/32", "2001:db9::5", false),
+            ("192.0.2.0/24", "::ffff:192.0.2.1", true),
+        ];
+        for (network, address, expected) in table {
+            let network = Network::try_from(network.to_owned()).unwrap();
+            assert_eq!(network.holds(address.parse().unwrap()), expected, "{network:?} {address}");
+        }
+        for bad in ["192.0.2.0", "192.0.2.0/33", "host/8", "::/129", ""] {
+            assert!(Network::try_from(bad.to_owned()).is_err(), "{bad}");
+        }
+    }
+}
