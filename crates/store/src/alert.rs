@@ -1,0 +1,155 @@
+//! Alerts and their members, as the alert stage keeps them.
+
+use bartizan_core::digest::Digest;
+use bartizan_core::id::{AlertId, AssetId};
+use bartizan_core::monitoring::alert::{Alert, Member, Stage};
+use bartizan_core::time::Timestamp;
+use bartizan_ledger::entry::{Body, Salt};
+
+use crate::Store;
+use crate::decision::Outcome;
+use crate::engine::{Error, Row, bytes, json, ms};
+
+/// The most alerts or members that one page holds.
+pub const PAGE_LIMIT: usize = 500;
+
+/// One place of one asset in an alert.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub member: Digest,
+    pub asset: AssetId,
+    pub object: String,
+    /// What was said of it last.
+    pub summary: String,
+    pub standing: Member,
+}
+
+/// What one look of the alert stage writes, all of it or nothing.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The cursors it moves: stage, shard, from, to.
+    pub cursors: Vec<(&'static str, u32, i64, i64)>,
+    pub alerts: Vec<Alert>,
+    pub places: Vec<(AlertId, Place)>,
+    /// What it ruled on decisions, by their numbers.
+    pub ruled: Vec<(i64, Outcome, Salt)>,
+}
+
+fn read(row: &Row) -> Result<Alert, Error> {
+    row.json(0, "an alert")
+}
+
+fn place(row: &Row) -> Result<Place, Error> {
+    Ok(Place {
+        member: row.digest(0)?,
+        asset: row.parse(1, "an asset's identifier")?,
+        object: row.get(2)?,
+        summary: row.get(3)?,
+        standing: row.json(4, "an alert's member")?,
+    })
+}
+
+impl Store {
+    /// The open alert of a group.
+    pub async fn open_alert(&self, group: &Digest) -> Result<Option<Alert>, Error> {
+        let reading = self.reading("read an alert");
+        let sql = "SELECT body FROM alert WHERE group_key = $1 AND open = 1";
+        reading.one(sql, [bytes(group)]).await?.as_ref().map(read).transpose()
+    }
+
+    /// The alert with this identifier.
+    pub async fn alert(&self, id: AlertId) -> Result<Option<Alert>, Error> {
+        let reading = self.reading("read an alert");
+        let row = reading.one("SELECT body FROM alert WHERE id = $1", [id.to_string().into()]).await?;
+        row.as_ref().map(read).transpose()
+    }
+
+    /// Alerts, the newest first; only open ones where `open` says so.
+    pub async fn alerts(&self, open: bool, limit: usize) -> Result<Vec<Alert>, Error> {
+        let reading = self.reading("list alerts");
+        let sql = "SELECT body FROM alert WHERE open >= $1 ORDER BY opened_at DESC, id DESC LIMIT $2";
+        let limit = limit.min(PAGE_LIMIT) as i64;
+        reading.all(sql, [i64::from(open).into(), limit.into()]).await?.iter().map(read).collect()
+    }
+
+    /// Alerts that changed at or after a time, for whoever tells people of them.
+    pub async fn alerts_changed(&self, since: Timestamp) -> Result<Vec<Alert>, Error> {
+        let reading = self.reading("list alerts");
+        let sql = "SELECT body FROM alert WHERE open = 1 OR changed_at >= $1 ORDER BY opened_at, id";
+        reading.all(sql, [ms(since)]).await?.iter().map(read).collect()
+    }
+
+    /// The places of an alert, at most [`PAGE_LIMIT`].
+    pub async fn alert_places(&self, alert: AlertId) -> Result<Vec<Place>, Error> {
+        let reading = self.reading("read an alert's members");
+        let sql = format!(
+            "SELECT member, asset, object, summary, standing FROM alert_member
+             WHERE alert = $1 ORDER BY asset, object LIMIT {PAGE_LIMIT}"
+        );
+        reading.all(&sql, [alert.to_string().into()]).await?.iter().map(place).collect()
+    }
+
+    /// How one place of an alert stands.
+    pub async fn alert_member(&self, alert: AlertId, member: &Digest) -> Result<Option<Member>, Error> {
+        let reading = self.reading("read an alert's member");
+        let sql = "SELECT standing FROM alert_member WHERE alert = $1 AND member = $2";
+        let row = reading.one(sql, [alert.to_string().into(), bytes(member)]).await?;
+        row.map(|row| row.json(0, "an alert's member")).transpose()
+    }
+
+    /// Writes what the alert stage found, with its cursors.
+    pub async fn commit_alerts(&self, batch: &Batch, now: Timestamp) -> Result<(), Error> {
+        let tx = self.begin("keep alerts").await?;
+        for (stage, shard, from, to) in &batch.cursors {
+            tx.move_cursor(stage, *shard, *from, *to).await?;
+        }
+        for alert in &batch.alerts {
+            let open = i64::from(alert.stage == Stage::Open);
+            let before =
+                tx.one("SELECT open FROM alert WHERE id = $1", [alert.id.to_string().into()]).await?;
+            let before: Option<i64> = before.map(|row| row.get(0)).transpose()?;
+            tx.run(
+                "INSERT INTO alert (id, group_key, open, opened_at, changed_at, body)
+                 VALUES ($1, $2, $3, $4, $5, $6)
+                 ON CONFLICT (id) DO UPDATE SET open = excluded.open, changed_at = excluded.changed_at,
+                    body = excluded.body",
+                [
+                    alert.id.to_string().into(),
+                    bytes(&alert.group.key()),
+                    open.into(),
+                    ms(alert.opened_at),
+                    ms(now),
+                    json(alert, "an alert")?,
+                ],
+            )
+            .await?;
+            if before != Some(open) {
+                let kind = if open == 1 { "alert_opened" } else { "alert_ended" };
+                let body =
+                    serde_json::json!({"alert": alert.id, "group": alert.group, "severity": alert.severity});
+                tx.stage("alert", kind, now, &Body::Open(body.to_string())).await?;
+            }
+        }
+        for (alert, place) in &batch.places {
+            tx.run(
+                "INSERT INTO alert_member (alert, member, asset, object, summary, standing)
+                 VALUES ($1, $2, $3, $4, $5, $6)
+                 ON CONFLICT (alert, member) DO UPDATE SET summary = excluded.summary,
+                    standing = excluded.standing",
+                [
+                    alert.to_string().into(),
+                    bytes(&place.member),
+                    place.asset.to_string().into(),
+                    place.object.clone().into(),
+                    place.summary.clone().into(),
+                    json(&place.standing, "an alert's member")?,
+                ],
+            )
+            .await?;
+        }
+        for (seq, outcome, salt) in &batch.ruled {
+            tx.rule(*seq, outcome, now, *salt).await?;
+        }
+        tx.commit().await
+    }
+}

@@ -1,0 +1,157 @@
+//! Assets: enrolling, looking up, retiring.
+
+use bartizan_core::asset::{Asset, Life};
+use bartizan_core::digest::Digest;
+use bartizan_core::id::AssetId;
+use bartizan_core::posture::AssetNumber;
+use bartizan_core::time::Timestamp;
+
+use crate::Store;
+use crate::engine::{Error, Row, Transaction, json, ms};
+use crate::log::Log;
+
+/// The most assets that one page of a list holds.
+pub const PAGE_LIMIT: usize = 1_000;
+
+const COLUMNS: &str = "number, id, name, class, service, environment, labels, life, enrolled_at";
+
+/// What an agent is known by: the key that its certificate was made for, and its machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The digest of its public key (SubjectPublicKeyInfo).
+    pub public_key: Digest,
+    /// What the host says of itself (its machine-id): a hint to find clones by, never a proof.
+    pub machine: String,
+}
+
+/// Where an asset's reports stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    pub epoch: u64,
+    pub sequence: u64,
+    pub digest: Digest,
+    pub root: Digest,
+    pub observed_at: Timestamp,
+    pub recorded_at: Timestamp,
+    /// How many reports were recorded.
+    pub reports: u64,
+}
+
+pub(crate) fn read(row: &Row) -> Result<Asset, Error> {
+    Ok(Asset {
+        number: row.number(0)?,
+        id: row.parse(1, "an asset's identifier")?,
+        name: row.get(2)?,
+        class: row.parse(3, "an asset's class")?,
+        service: row.get(4)?,
+        environment: row.get(5)?,
+        labels: row.json(6, "an asset's labels")?,
+        life: row.parse(7, "an asset's life")?,
+        enrolled_at: row.time(8)?,
+    })
+}
+
+impl Transaction {
+    /// Writes a new asset; its number is given here.
+    pub(crate) async fn insert_asset(&self, mut asset: Asset, identity: &Identity) -> Result<Asset, Error> {
+        let number = self.take_numbers(Log::Asset, 0, 1).await?;
+        asset.number = u32::try_from(number).map_err(|_| Error::Limit {
+            what: "the assets ever enrolled are",
+            found: usize::MAX,
+            limit: u32::MAX as usize,
+        })?;
+        self.run(
+            "INSERT INTO asset (number, id, name, class, service, environment, labels, life, enrolled_at,
+                public_key, machine) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+            [
+                number.into(),
+                asset.id.to_string().into(),
+                asset.name.clone().into(),
+                asset.class.as_str().into(),
+                asset.service.clone().into(),
+                asset.environment.clone().into(),
+                json(&asset.labels, "labels")?,
+                asset.life.as_str().into(),
+                ms(asset.enrolled_at),
+                identity.public_key.as_bytes().to_vec().into(),
+                identity.machine.clone().into(),
+            ],
+        )
+        .await?;
+        Ok(asset)
+    }
+}
+
+impl Store {
+    /// The asset with this identifier.
+    pub async fn asset(&self, id: AssetId) -> Result<Option<Asset>, Error> {
+        let sql = format!("SELECT {COLUMNS} FROM asset WHERE id = $1");
+        let row = self.reading("read an asset").one(&sql, [id.to_string().into()]).await?;
+        row.as_ref().map(read).transpose()
+    }
+
+    /// The asset with this number.
+    pub async fn asset_by_number(&self, number: AssetNumber) -> Result<Option<Asset>, Error> {
+        let sql = format!("SELECT {COLUMNS} FROM asset WHERE number = $1");
+        let row = self.reading("read an asset").one(&sql, [i64::from(number).into()]).await?;
+        row.as_ref().map(read).transpose()
+    }
+
+    /// Assets in the order of their numbers, from `after` on, at most [`PAGE_LIMIT`].
+    pub async fn assets(&self, after: Option<AssetNumber>, limit: usize) -> Result<Vec<Asset>, Error> {
+        let sql = format!("SELECT {COLUMNS} FROM asset WHERE number > $1 ORDER BY number LIMIT $2");
+        let after = after.map_or(-1, i64::from);
+        let limit = limit.min(PAGE_LIMIT) as i64;
+        let rows = self.reading("list assets").all(&sql, [after.into(), limit.into()]).await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// Assets by name; more than one host may bear the same.
+    pub async fn assets_named(&self, name: &str) -> Result<Vec<Asset>, Error> {
+        let sql = format!("SELECT {COLUMNS} FROM asset WHERE name = $1 ORDER BY number LIMIT {PAGE_LIMIT}");
+        let rows = self.reading("read assets by name").all(&sql, [name.into()]).await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// What an asset's agent is known by.
+    pub async fn asset_identity(&self, id: AssetId) -> Result<Option<Identity>, Error> {
+        let reading = self.reading("read an asset's identity");
+        let sql = "SELECT public_key, machine FROM asset WHERE id = $1";
+        let row = reading.one(sql, [id.to_string().into()]).await?;
+        row.map(|row| Ok(Identity { public_key: row.digest(0)?, machine: row.get(1)? })).transpose()
+    }
+
+    /// Where an asset's reports stand; none before its first.
+    pub async fn asset_standing(&self, number: AssetNumber) -> Result<Option<Standing>, Error> {
+        let reading = self.reading("read where an asset's reports stand");
+        let sql = "SELECT epoch, sequence, digest, root, observed_at, recorded_at, reports
+                   FROM asset_report WHERE number = $1";
+        let row = reading.one(sql, [i64::from(number).into()]).await?;
+        row.as_ref().map(standing).transpose()
+    }
+
+    /// Moves an asset on in its life. Retiring takes its posture away, by a transition.
+    pub async fn set_asset_life(&self, asset: &Asset, life: Life, now: Timestamp) -> Result<(), Error> {
+        let tx = self.begin("change an asset's life").await?;
+        let number = i64::from(asset.number);
+        tx.run("UPDATE asset SET life = $1 WHERE number = $2", [life.as_str().into(), number.into()]).await?;
+        if life == Life::Retired {
+            tx.clear_posture(asset.number, now).await?;
+        }
+        let body = serde_json::json!({"asset": asset.id, "life": life.as_str()}).to_string();
+        tx.stage("asset", "asset_life", now, &bartizan_ledger::entry::Body::Open(body)).await?;
+        tx.commit().await
+    }
+}
+
+pub(crate) fn standing(row: &Row) -> Result<Standing, Error> {
+    Ok(Standing {
+        epoch: row.number(0)?,
+        sequence: row.number(1)?,
+        digest: row.digest(2)?,
+        root: row.digest(3)?,
+        observed_at: row.time(4)?,
+        recorded_at: row.time(5)?,
+        reports: row.number(6)?,
+    })
+}

@@ -1,0 +1,329 @@
+//! The two engines behind one face: connections, transactions, statements and rows.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bartizan_core::error::Class;
+use sea_orm::{
+    ConnectionTrait, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr, QueryResult,
+    RuntimeErr, SqliteTransactionMode, SqlxPostgresConnector, SqlxSqliteConnector, Statement,
+    TransactionOptions, TransactionTrait, TryGetable, Value,
+};
+use sea_orm_migration::MigratorTrait;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+
+use crate::migration::Migrator;
+
+/// How long a statement waits for another process's lock on a SQLite file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a request waits for a connection before it is told that the store is busy.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Connections that read at once on SQLite; writing has one of its own.
+const SQLITE_READERS: u32 = 4;
+
+/// Connections of one replica to PostgreSQL.
+const POSTGRES_CONNECTIONS: u32 = 16;
+
+/// Where the state is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// One file; it is made where it is missing.
+    Sqlite(PathBuf),
+    /// `postgres://USER@HOST/DATABASE`; `schema` keeps several stores apart in one database.
+    Postgres { url: String, schema: Option<String> },
+}
+
+/// All state, on one of the two engines.
+#[derive(Clone, Debug)]
+pub struct Store {
+    /// On SQLite the one connection that writes: its queue is the order of writes.
+    writer: DatabaseConnection,
+    readers: DatabaseConnection,
+}
+
+/// Why the store could not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("can't open the store at {place}: {source}")]
+    Open { place: String, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error("the store could not {doing}: {source}")]
+    Database { doing: &'static str, source: DbErr },
+    /// The engine is set so that a commit may be lost.
+    #[error("PostgreSQL has synchronous_commit={0}; set it to on: what is acknowledged must be durable")]
+    NotDurable(String),
+    #[error("the store holds {what} that can't be read: {problem}")]
+    Corrupt { what: &'static str, problem: String },
+    #[error("there is no {what} `{name}`")]
+    NotFound { what: &'static str, name: String },
+    #[error("{0}")]
+    Conflict(String),
+    #[error("{what} {found}; the limit is {limit}")]
+    Limit { what: &'static str, found: usize, limit: usize },
+}
+
+impl Error {
+    /// What class of error this is.
+    pub const fn class(&self) -> Class {
+        match self {
+            Error::Open { .. } | Error::Database { .. } | Error::NotDurable(_) => Class::Unavailable,
+            Error::Corrupt { .. } => Class::Bug,
+            Error::NotFound { .. } => Class::NotFound,
+            Error::Conflict(_) => Class::Conflict,
+            Error::Limit { .. } => Class::Limit,
+        }
+    }
+
+    pub(crate) fn corrupt(what: &'static str, problem: impl std::fmt::Display) -> Self {
+        Error::Corrupt { what, problem: problem.to_string() }
+    }
+}
+
+impl Store {
+    /// Opens the store, and brings its schema to this program's.
+    pub async fn open(place: &Place) -> Result<Store, Error> {
+        let store = match place {
+            Place::Sqlite(path) => sqlite(path).await?,
+            Place::Postgres { url, schema } => postgres(url, schema.as_deref()).await?,
+        };
+        let failed = |source| Error::Database { doing: "bring its schema up to date", source };
+        Migrator::up(&store.writer, None).await.map_err(failed)?;
+        Ok(store)
+    }
+
+    /// Which engine it runs on: `sqlite` or `postgres`.
+    pub fn engine(&self) -> &'static str {
+        match self.writer.get_database_backend() {
+            DatabaseBackend::Postgres => "postgres",
+            _ => "sqlite",
+        }
+    }
+
+    /// Starts a transaction that writes. What is not committed is gone.
+    pub(crate) async fn begin(&self, doing: &'static str) -> Result<Transaction, Error> {
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        let begun = self.writer.begin_with_options(options).await;
+        let inner = begun.map_err(|source| Error::Database { doing, source })?;
+        Ok(Transaction { inner, doing })
+    }
+
+    /// Reads outside a transaction.
+    pub(crate) fn reading(&self, doing: &'static str) -> Reading<'_, DatabaseConnection> {
+        Reading { connection: &self.readers, doing }
+    }
+}
+
+async fn sqlite(path: &std::path::Path) -> Result<Store, Error> {
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(BUSY_TIMEOUT)
+        .pragma("cache_size", "-65536")
+        .pragma("mmap_size", "0")
+        .statement_cache_capacity(500);
+    let failed =
+        |source: sqlx::Error| Error::Open { place: path.display().to_string(), source: source.into() };
+    let pool = |connections, options| async move {
+        let pool = SqlitePoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE_TIMEOUT);
+        pool.connect_with(options).await.map_err(failed)
+    };
+    let writer = pool(1, options.clone()).await?;
+    let readers = pool(SQLITE_READERS, options).await?;
+    Ok(Store {
+        writer: SqlxSqliteConnector::from_sqlx_sqlite_pool(writer),
+        readers: SqlxSqliteConnector::from_sqlx_sqlite_pool(readers),
+    })
+}
+
+async fn postgres(url: &str, schema: Option<&str>) -> Result<Store, Error> {
+    // The URL may hold a password: a message names the place without it.
+    let shown = || url.rsplit('@').next().unwrap_or_default().to_owned();
+    let failed = |source: sqlx::Error| Error::Open { place: shown(), source: source.into() };
+    let mut options: PgConnectOptions = url.parse().map_err(failed)?;
+    if let Some(schema) = schema {
+        options = options.options([("search_path", schema)]);
+    }
+    let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT);
+    let pool = pool.connect_with(options).await.map_err(failed)?;
+    let connection = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
+    let store = Store { writer: connection.clone(), readers: connection };
+    if let Some(schema) = schema {
+        let quoted = schema.replace('"', "\"\"");
+        let made =
+            store.writer.execute_unprepared(&format!("CREATE SCHEMA IF NOT EXISTS \"{quoted}\"")).await;
+        made.map_err(|source| Error::Database { doing: "make its schema", source })?;
+    }
+    let reading = store.reading("read synchronous_commit");
+    let row = reading.one("SELECT current_setting('synchronous_commit')", []).await?;
+    let setting: String = row.map(|row| row.get(0)).transpose()?.unwrap_or_default();
+    if !matches!(setting.as_str(), "on" | "remote_apply") {
+        return Err(Error::NotDurable(setting));
+    }
+    Ok(store)
+}
+
+/// A transaction, and what it is for in the words of an error.
+pub(crate) struct Transaction {
+    inner: DatabaseTransaction,
+    doing: &'static str,
+}
+
+impl Transaction {
+    pub(crate) async fn commit(self) -> Result<(), Error> {
+        let doing = self.doing;
+        self.inner.commit().await.map_err(|source| Error::Database { doing, source })
+    }
+
+    fn reading(&self) -> Reading<'_, DatabaseTransaction> {
+        Reading { connection: &self.inner, doing: self.doing }
+    }
+
+    /// Runs a statement; gives how many rows it changed.
+    pub(crate) async fn run(&self, sql: &str, values: impl IntoIterator<Item = Value>) -> Result<u64, Error> {
+        let statement = Statement::from_sql_and_values(self.inner.get_database_backend(), sql, values);
+        let done = self.inner.execute_raw(statement).await;
+        done.map(|done| done.rows_affected()).map_err(|source| self.failed(source))
+    }
+
+    pub(crate) async fn one(
+        &self,
+        sql: &str,
+        values: impl IntoIterator<Item = Value>,
+    ) -> Result<Option<Row>, Error> {
+        self.reading().one(sql, values).await
+    }
+
+    pub(crate) async fn all(
+        &self,
+        sql: &str,
+        values: impl IntoIterator<Item = Value>,
+    ) -> Result<Vec<Row>, Error> {
+        self.reading().all(sql, values).await
+    }
+
+    fn failed(&self, source: DbErr) -> Error {
+        failed(self.doing, source)
+    }
+}
+
+/// Statements that read.
+#[derive(Clone, Copy)]
+pub(crate) struct Reading<'a, C> {
+    connection: &'a C,
+    doing: &'static str,
+}
+
+impl<C: ConnectionTrait> Reading<'_, C> {
+    pub(crate) async fn one(
+        &self,
+        sql: &str,
+        values: impl IntoIterator<Item = Value>,
+    ) -> Result<Option<Row>, Error> {
+        let found = self.connection.query_one_raw(self.statement(sql, values)).await;
+        found.map(|row| row.map(Row)).map_err(|source| failed(self.doing, source))
+    }
+
+    pub(crate) async fn all(
+        &self,
+        sql: &str,
+        values: impl IntoIterator<Item = Value>,
+    ) -> Result<Vec<Row>, Error> {
+        let found = self.connection.query_all_raw(self.statement(sql, values)).await;
+        found.map(|rows| rows.into_iter().map(Row).collect()).map_err(|source| failed(self.doing, source))
+    }
+
+    fn statement(&self, sql: &str, values: impl IntoIterator<Item = Value>) -> Statement {
+        Statement::from_sql_and_values(self.connection.get_database_backend(), sql, values)
+    }
+}
+
+/// A clash of two writers is a conflict that the caller may try again; all else is unavailable.
+fn failed(doing: &'static str, source: DbErr) -> Error {
+    let code = match &source {
+        DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => {
+            error.as_database_error().and_then(|error| error.code()).map(|code| code.into_owned())
+        }
+        _ => None,
+    };
+    // PostgreSQL: serialization failure, deadlock, unique violation; SQLite: a unique or primary key.
+    match code.as_deref() {
+        Some("40001" | "40P01" | "23505" | "2067" | "1555") => {
+            Error::Conflict(format!("somebody else was quicker to {doing}; look again"))
+        }
+        _ => Error::Database { doing, source },
+    }
+}
+
+/// One row; columns are read by their place.
+pub(crate) struct Row(QueryResult);
+
+impl Row {
+    pub(crate) fn get<T: TryGetable>(&self, column: usize) -> Result<T, Error> {
+        self.0.try_get_by_index(column).map_err(|error| Error::corrupt("a row", error))
+    }
+
+    /// A number that is never negative where we write it.
+    pub(crate) fn number<T: TryFrom<i64>>(&self, column: usize) -> Result<T, Error> {
+        let raw: i64 = self.get(column)?;
+        T::try_from(raw).map_err(|_| Error::corrupt("a number", raw))
+    }
+
+    pub(crate) fn time(&self, column: usize) -> Result<bartizan_core::time::Timestamp, Error> {
+        self.get(column).map(bartizan_core::time::Timestamp::from_millis)
+    }
+
+    /// A word or identifier that its type reads back.
+    pub(crate) fn parse<T: std::str::FromStr>(&self, column: usize, what: &'static str) -> Result<T, Error>
+    where
+        T::Err: std::fmt::Display,
+    {
+        let word: String = self.get(column)?;
+        word.parse().map_err(|problem| Error::corrupt(what, problem))
+    }
+
+    /// A digest, kept as its 32 bytes.
+    pub(crate) fn digest(&self, column: usize) -> Result<bartizan_core::digest::Digest, Error> {
+        let bytes: Vec<u8> = self.get(column)?;
+        let bytes = <[u8; 32]>::try_from(bytes).map_err(|bytes| Error::corrupt("a digest", bytes.len()))?;
+        Ok(bartizan_core::digest::Digest::from_bytes(bytes))
+    }
+
+    /// A value kept as JSON text.
+    pub(crate) fn json<T: serde::de::DeserializeOwned>(
+        &self,
+        column: usize,
+        what: &'static str,
+    ) -> Result<T, Error> {
+        let text: String = self.get(column)?;
+        serde_json::from_str(&text).map_err(|problem| Error::corrupt(what, problem))
+    }
+}
+
+/// A value as JSON text, for a column that only its own type reads.
+pub(crate) fn json<T: serde::Serialize>(value: &T, what: &'static str) -> Result<Value, Error> {
+    serde_json::to_string(value).map(Value::from).map_err(|problem| Error::corrupt(what, problem))
+}
+
+/// A digest as its 32 bytes.
+pub(crate) fn bytes(digest: &bartizan_core::digest::Digest) -> Value {
+    Value::from(digest.as_bytes().to_vec())
+}
+
+/// A time as milliseconds.
+pub(crate) fn ms(time: bartizan_core::time::Timestamp) -> Value {
+    Value::from(time.as_millis())
+}
+
+/// `($1, $2, …)` from a number on, for a list of values.
+pub(crate) fn places(from: usize, count: usize) -> String {
+    let places: Vec<String> = (from..from + count).map(|place| format!("${place}")).collect();
+    format!("({})", places.join(", "))
+}

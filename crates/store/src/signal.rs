@@ -1,0 +1,44 @@
+//! The log of signals, which the alert stage reads.
+
+use bartizan_core::monitoring::signal::Signal;
+use bartizan_core::posture::AssetNumber;
+
+use crate::Store;
+use crate::engine::{Error, Transaction, json, ms};
+use crate::log::Log;
+
+impl Transaction {
+    pub(crate) async fn append_signals(&self, signals: &[(AssetNumber, &Signal)]) -> Result<(), Error> {
+        if signals.is_empty() {
+            return Ok(());
+        }
+        let first = self.take_numbers(Log::Signal, 0, signals.len()).await?;
+        for (seq, (number, signal)) in (first..).zip(signals) {
+            self.run(
+                "INSERT INTO signal (seq, number, at, body) VALUES ($1, $2, $3, $4)",
+                [seq.into(), i64::from(*number).into(), ms(signal.at), json(signal, "a signal")?],
+            )
+            .await?;
+        }
+        Ok(())
+    }
+}
+
+impl Store {
+    /// Appends signals that the server itself noticed (silence, a clock).
+    pub async fn append_signals(&self, signals: &[(AssetNumber, Signal)]) -> Result<(), Error> {
+        let tx = self.begin("append signals").await?;
+        let signals: Vec<(AssetNumber, &Signal)> =
+            signals.iter().map(|(number, signal)| (*number, signal)).collect();
+        tx.append_signals(&signals).await?;
+        tx.commit().await
+    }
+
+    /// Signals from a number on, in their order.
+    pub async fn signals(&self, from: i64, limit: usize) -> Result<Vec<(i64, Signal)>, Error> {
+        let reading = self.reading("read signals");
+        let sql = "SELECT seq, body FROM signal WHERE seq >= $1 ORDER BY seq LIMIT $2";
+        let rows = reading.all(sql, [from.into(), (limit as i64).into()]).await?;
+        rows.iter().map(|row| Ok((row.get(0)?, row.json(1, "a signal")?))).collect()
+    }
+}
