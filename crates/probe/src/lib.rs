@@ -11,6 +11,7 @@ pub mod certificate;
 pub mod event;
 pub mod fault;
 pub mod hardware;
+pub mod job;
 pub mod kernel;
 mod look;
 pub mod measure;
@@ -19,6 +20,8 @@ pub mod mount;
 pub mod process;
 pub mod root;
 pub mod socket;
+pub mod ssh;
 pub mod sysctl;
 #[cfg(test)]
 mod tree;
+pub mod unit;

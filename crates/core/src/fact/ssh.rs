@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 pub struct Sshd {
     /// Whether the server's program or its configuration is there.
     pub installed: bool,
-    /// Files that were read, in the order in which they were first met.
+    /// Files in the order in which they are read; one that is included twice stands twice.
     pub files: Vec<String>,
     /// Settings that hold for everybody, ordered by key; a key that may be given several times has one
     /// setting for each value, in the order given.
