@@ -6,6 +6,7 @@
 //! Read first: [`printer::Printer`] (how an answer is printed in each format),
 //! [`exit::Failure`] (how an error becomes words, a hint and an exit code).
 
+mod baseline;
 mod detect;
 mod exit;
 mod printer;
@@ -25,6 +26,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Baseline(baseline::Arguments),
     Detect(detect::Arguments),
     /// Order versions as the native tools do.
     Versions(versions::Arguments),
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: Arguments) -> Result<exit::Answer, exit::Failure> {
     match arguments.verb {
+        Verb::Baseline(arguments) => baseline::run(arguments),
         Verb::Detect(arguments) => detect::run(arguments),
         Verb::Versions(arguments) => versions::run(arguments),
     }

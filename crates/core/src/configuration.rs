@@ -1,3 +1,5 @@
 //! Configuration and change management: what is required, and how it may be modified.
 
+pub mod baseline;
 pub mod change;
+pub mod evaluate;

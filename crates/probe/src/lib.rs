@@ -18,6 +18,7 @@ pub mod measure;
 pub mod module;
 pub mod mount;
 pub mod process;
+pub mod query;
 pub mod root;
 pub mod socket;
 pub mod ssh;

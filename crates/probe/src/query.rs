@@ -1,0 +1,131 @@
+//! Queries of baselines, answered from a host's files and its kernel's interfaces.
+//!
+//! [`HostProbe`] stands behind core's `Probe` door. It reads through a [`View`]: a [`Root`], or an
+//! example's [`Tree`]; the parsers are the same for both. It starts no process: what only a tool
+//! could tell is `unknown: unsupported`, what may not be read is `unknown: denied`.
+
+use std::collections::BTreeSet;
+
+use bartizan_core::configuration::evaluate::{Item, Items, Probe, Query};
+use bartizan_core::fact::{Package, PackageManager};
+use bartizan_core::verdict::Reason;
+
+use crate::root::{Error, Root};
+
+mod account;
+mod example;
+mod file;
+mod module;
+mod mount;
+mod setting;
+mod socket;
+mod sshd;
+mod sudoers;
+mod sysctl;
+mod tree;
+mod unit;
+mod view;
+
+pub use example::{Failed, try_examples};
+pub use tree::Tree;
+pub use view::{Status, View};
+
+/// Why a query has no answer: the reason, and words for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unseen {
+    pub(crate) reason: Reason,
+    pub(crate) message: String,
+}
+
+type Answer = Result<Vec<Item>, Unseen>;
+
+/// Answers queries about the host under a view.
+#[derive(Debug)]
+pub struct HostProbe<V = Root> {
+    view: V,
+    packages: Option<Vec<Package>>,
+    /// Units that something pulls in, once they were read.
+    wanted: Option<Result<BTreeSet<String>, Unseen>>,
+}
+
+impl<V: View> HostProbe<V> {
+    /// A probe of this view. Without packages, queries for them are `unknown: unsupported`.
+    pub fn new(view: V) -> Self {
+        Self { view, packages: None, wanted: None }
+    }
+
+    /// The same probe with the packages that are installed.
+    #[must_use]
+    pub fn with_packages(self, packages: Vec<Package>) -> Self {
+        Self { packages: Some(packages), ..self }
+    }
+
+    fn answer(&mut self, query: &Query) -> Answer {
+        let view = &self.view;
+        match query {
+            Query::File { path } => file::files(view, path),
+            Query::Lines { path } => file::lines(view, path),
+            Query::Setting { files, format, section, key } => {
+                setting::setting(view, files, *format, section.as_deref(), key)
+            }
+            Query::Sshd => sshd::views(view),
+            Query::SudoersDefaults => sudoers::defaults(view),
+            Query::SudoersRules => sudoers::rules(view),
+            Query::Sysctl { key } => sysctl::parameter(view, key),
+            Query::Package { name } => self.package(name),
+            Query::Unit { name } => {
+                let wanted = self.wanted.get_or_insert_with(|| unit::wanted(view));
+                unit::unit(view, name, wanted)
+            }
+            Query::Module { name } => module::module(view, name),
+            Query::Sockets => socket::sockets(view),
+            Query::Accounts => account::accounts(view),
+            Query::Groups => account::groups(view),
+            Query::Mounts => mount::mounts(view),
+            Query::Fstab => mount::fstab(view),
+        }
+    }
+
+    fn package(&self, name: &str) -> Answer {
+        let Some(packages) = &self.packages else {
+            return Err(Unseen::unsupported("no package database was read"));
+        };
+        let item = |package: &Package| {
+            let manager = match package.manager {
+                PackageManager::Dpkg => "dpkg",
+                PackageManager::Rpm => "rpm",
+                PackageManager::Apk => "apk",
+            };
+            Item::new(format!("package {}", package.name))
+                .with("version", package.version.as_str())
+                .with("architecture", package.architecture.as_str())
+                .with("manager", manager)
+        };
+        Ok(packages.iter().filter(|package| package.name == name).map(item).collect())
+    }
+}
+
+impl<V: View> Probe for HostProbe<V> {
+    fn items(&mut self, query: &Query) -> Items {
+        match self.answer(query) {
+            Ok(items) => Items::Known(items),
+            Err(Unseen { reason, message }) => Items::Unknown { reason, message },
+        }
+    }
+}
+
+impl Unseen {
+    pub(crate) fn unsupported(message: impl Into<String>) -> Self {
+        Self { reason: Reason::Unsupported, message: message.into() }
+    }
+
+    pub(crate) fn unparsable(message: impl Into<String>) -> Self {
+        Self { reason: Reason::Unparsable, message: message.into() }
+    }
+}
+
+impl From<Error> for Unseen {
+    fn from(error: Error) -> Self {
+        Self { reason: error.reason(), message: error.to_string() }
+    }
+}
