@@ -9,6 +9,7 @@
 mod baseline;
 mod detect;
 mod exit;
+mod facts;
 mod printer;
 mod versions;
 
@@ -28,6 +29,7 @@ struct Arguments {
 enum Verb {
     Baseline(baseline::Arguments),
     Detect(detect::Arguments),
+    Facts(facts::Arguments),
     /// Order versions as the native tools do.
     Versions(versions::Arguments),
 }
@@ -43,6 +45,7 @@ fn run(arguments: Arguments) -> Result<exit::Answer, exit::Failure> {
     match arguments.verb {
         Verb::Baseline(arguments) => baseline::run(arguments),
         Verb::Detect(arguments) => detect::run(arguments),
+        Verb::Facts(arguments) => facts::run(arguments),
         Verb::Versions(arguments) => versions::run(arguments),
     }
 }

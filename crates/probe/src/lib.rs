@@ -4,7 +4,8 @@
 //! facts. This room starts no child process, opens no network connection, and judges nothing:
 //! what it could not read it says, as a [`fault::Fault`] or an error with its reason.
 //!
-//! Read first: [`root::Root`] (how a file is read), [`fault::Collected`] (what a collector gives).
+//! Read first: [`root::Root`] (how a file is read), [`section::collect`] (every section by its name),
+//! [`fault::Collected`] (what a reader of records gives).
 
 pub mod account;
 pub mod certificate;
@@ -20,6 +21,7 @@ pub mod mount;
 pub mod process;
 pub mod query;
 pub mod root;
+pub mod section;
 pub mod socket;
 pub mod ssh;
 pub mod sysctl;
