@@ -198,7 +198,8 @@ impl Transaction {
         let first_verdicts = if record.verdicts().next().is_none() { FIRST_VERDICTS } else { 0 };
         let first_packages = if record.present().next().is_none() { FIRST_PACKAGES } else { 0 };
         let mut changes = Vec::new();
-        let numbers = self.number_subjects(report.verdicts.looks.iter().map(|(subject, ..)| subject)).await?;
+        let subjects: Vec<&Subject> = report.verdicts.looks.iter().map(|(subject, ..)| subject).collect();
+        let numbers = self.number_subjects(&subjects).await?;
         for (subject, verdict, at) in &report.verdicts.looks {
             if let Some(number) = numbers.get(subject) {
                 changes.extend(record.observe(*number, *verdict, *at));

@@ -39,11 +39,11 @@ impl Transaction {
     /// The numbers of subjects; those that are new are numbered.
     pub(crate) async fn number_subjects<'a>(
         &self,
-        subjects: impl IntoIterator<Item = &'a Subject>,
+        subjects: &[&'a Subject],
     ) -> Result<BTreeMap<&'a Subject, SubjectNumber>, Error> {
         let mut numbers = BTreeMap::new();
         let mut fresh = Vec::new();
-        for subject in subjects {
+        for subject in subjects.iter().copied() {
             let row = self
                 .one(
                     "SELECT id FROM subject WHERE kind = $1 AND key = $2 AND digest = $3",

@@ -1,0 +1,76 @@
+//! One suite on both engines: each test of `suite` runs on SQLite and on PostgreSQL.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test fails by panicking"
+)]
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use bartizan_store::{Place, Store};
+
+mod suite;
+
+static SCHEMAS: AtomicU32 = AtomicU32::new(0);
+
+/// A store of its own on SQLite; it goes with its folder.
+async fn sqlite() -> (Store, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&Place::Sqlite(folder.path().join("bartizan.db"))).await.unwrap();
+    (store, folder)
+}
+
+/// A store of its own on PostgreSQL, in a schema of its own; none where no server was given.
+async fn postgres() -> Option<Store> {
+    let Some(url) = std::env::var_os("BARTIZAN_TEST_POSTGRES") else {
+        eprintln!("left out: PostgreSQL, since BARTIZAN_TEST_POSTGRES names no server");
+        return None;
+    };
+    let schema = format!("conformance_{}_{}", std::process::id(), SCHEMAS.fetch_add(1, Ordering::Relaxed));
+    let url = url.into_string().unwrap();
+    Some(Store::open(&Place::Postgres { url, schema: Some(schema) }).await.unwrap())
+}
+
+macro_rules! on_both {
+    ($($name:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $name() {
+                let (store, _folder) = super::sqlite().await;
+                super::suite::$name(store).await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test]
+            async fn $name() {
+                if let Some(store) = super::postgres().await {
+                    super::suite::$name(store).await;
+                }
+            })*
+        }
+    };
+}
+
+on_both! {
+    the_schema_is_the_one_checked_in,
+    a_report_is_committed_once_and_its_repeat_writes_nothing,
+    the_same_place_with_another_digest_is_a_clone,
+    an_older_report_overwrites_nothing,
+    a_section_whose_body_nobody_sent_is_wanted,
+    what_a_whole_report_leaves_out_is_withdrawn,
+    the_index_follows_the_transitions_and_can_be_rebuilt,
+    a_cursor_that_somebody_else_moved_is_a_conflict,
+    a_key_with_one_use_enrols_one_host,
+    an_expired_key_uses_nothing_up,
+    retiring_clears_the_posture,
+    a_sign_in_link_works_once,
+    documents_are_put_deleted_and_digested,
+    alerts_and_rulings_are_one_transaction,
+    a_notification_is_claimed_once_and_reclaimed_after_a_crash,
+    the_ledger_numbers_each_sources_entries_in_order_and_verifies,
+    replicas_that_number_at_once_lose_nothing,
+    matches_keep_their_first_time,
+    concurrent_reports_of_many_assets_number_their_transitions_in_order,
+}

@@ -1,0 +1,489 @@
+//! What every engine has to do. Time, identifiers and salts are the tests' own.
+
+use std::net::IpAddr;
+
+use bartizan_core::asset::{Asset, Class, Life};
+use bartizan_core::digest::Digest;
+use bartizan_core::document;
+use bartizan_core::enrolment::{Grant, Key, Refusal};
+use bartizan_core::fact::PackageManager;
+use bartizan_core::id::{AlertId, AssetId, EnrolmentKeyId, PersonId};
+use bartizan_core::monitoring::alert::{self, Step};
+use bartizan_core::monitoring::notification::{Occasion, Sent};
+use bartizan_core::monitoring::signal::{Kind, Signal, State};
+use bartizan_core::person::Person;
+use bartizan_core::posture::index::{About, Edits, Plane, collect};
+use bartizan_core::selector::Labels;
+use bartizan_core::severity::Severity;
+use bartizan_core::time::{Duration, Timestamp};
+use bartizan_core::verdict::Verdict;
+use bartizan_core::vulnerability::matching::{self, Match, Tuple};
+use bartizan_ledger::checkpoint::Signer;
+use bartizan_ledger::entry::Body;
+use bartizan_store::Store;
+use bartizan_store::alert::{Batch, Place};
+use bartizan_store::asset::Identity;
+use bartizan_store::decision::{Decision, Outcome as Ruling};
+use bartizan_store::document::Edit;
+use bartizan_store::enrolment::Request;
+use bartizan_store::log::Log;
+use bartizan_store::notification::{Notification, State as Sending};
+use bartizan_store::report::{Outcome, Report, SectionBody, Verdicts};
+use bartizan_store::subject::Subject;
+
+const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+fn later(s: u32) -> Timestamp {
+    NOW.plus(Duration::from_secs(s))
+}
+
+fn secret(word: &str) -> Digest {
+    Digest::of_bytes(word.as_bytes())
+}
+
+async fn create_key(store: &Store, word: &str, uses: u32) {
+    let grant = Grant {
+        service: "shop".to_owned(),
+        environment: "dev".to_owned(),
+        class: Class::Server,
+        labels: Labels::new(),
+        networks: Vec::new(),
+        approval: false,
+    };
+    let id = EnrolmentKeyId::mint(NOW, [u8::try_from(word.len()).unwrap(); 10]);
+    let key = Key { id, uses_left: uses, expires_at: later(3_600), grant };
+    store.create_enrolment_key(&key, secret(word), NOW).await.unwrap();
+}
+
+fn request(word: &str, number: u8) -> Request {
+    Request {
+        secret: secret(word),
+        address: HERE,
+        name: format!("web-{number}"),
+        identity: Identity { public_key: secret(&format!("key {number}")), machine: format!("m{number}") },
+        fresh: AssetId::mint(NOW, [number; 10]),
+        now: NOW,
+    }
+}
+
+async fn enrol(store: &Store, number: u8) -> Asset {
+    let word = format!("secret {number}");
+    let grant_id = EnrolmentKeyId::mint(NOW, [number; 10]);
+    let grant = Grant {
+        service: "shop".to_owned(),
+        environment: "dev".to_owned(),
+        class: Class::Server,
+        labels: Labels::new(),
+        networks: Vec::new(),
+        approval: false,
+    };
+    let key = Key { id: grant_id, uses_left: 1, expires_at: later(3_600), grant };
+    store.create_enrolment_key(&key, secret(&word), NOW).await.unwrap();
+    store.enrol(request(&word, number)).await.unwrap().unwrap()
+}
+
+fn subject(rule: &str) -> Subject {
+    Subject { baseline: "debian-12".to_owned(), rule: rule.to_owned(), check: secret(rule) }
+}
+
+fn report(asset: &Asset, sequence: u64, looks: &[(&str, Verdict)]) -> Report {
+    let at = later(u32::try_from(sequence).unwrap());
+    Report {
+        number: asset.number,
+        epoch: 1,
+        sequence,
+        digest: secret(&format!("{} {sequence}", asset.number)),
+        root: secret("root"),
+        observed_at: at,
+        recorded_at: at,
+        sections: Vec::new(),
+        verdicts: Verdicts {
+            whole: false,
+            looks: looks.iter().map(|(rule, verdict)| (subject(rule), *verdict, at)).collect(),
+        },
+        tuples: None,
+        signals: Vec::new(),
+    }
+}
+
+async fn commit(store: &Store, report: Report) -> Outcome {
+    store.commit_reports(&[report]).await.unwrap().remove(0)
+}
+
+fn tuple(name: &str) -> Tuple {
+    Tuple {
+        ecosystem: "debian".to_owned(),
+        release: "bookworm".to_owned(),
+        origin: None,
+        source: name.to_owned(),
+        source_version: "1".to_owned(),
+        package: name.to_owned(),
+        version: "1".to_owned(),
+        architecture: "amd64".to_owned(),
+        manager: PackageManager::Dpkg,
+    }
+}
+
+pub(crate) async fn the_schema_is_the_one_checked_in(store: Store) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("../../schema");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    let (engine, dump) = (store.engine(), store.schema().await.unwrap());
+    settings.bind(|| insta::assert_snapshot!(engine, dump));
+}
+
+pub(crate) async fn a_report_is_committed_once_and_its_repeat_writes_nothing(store: Store) {
+    let asset = enrol(&store, 1).await;
+    let first = report(&asset, 1, &[("r1", Verdict::NotMet), ("r2", Verdict::Met)]);
+    let outcome = commit(&store, first.clone()).await;
+    assert_eq!(outcome, Outcome::Committed { changes: 2, first: true, wanted: Vec::new() });
+    let staged = store.staged().await.unwrap();
+    assert_eq!(commit(&store, first).await, Outcome::Repeat);
+    assert_eq!(store.staged().await.unwrap(), staged);
+    let transitions = store.transitions(0, 0, 10).await.unwrap();
+    assert_eq!(transitions.len(), 1);
+    assert!(transitions[0].first_verdicts && transitions[0].changes.len() == 2);
+    let standing = store.asset_standing(asset.number).await.unwrap().unwrap();
+    assert_eq!((standing.epoch, standing.sequence, standing.reports), (1, 1, 1));
+    let second = commit(&store, report(&asset, 2, &[("r1", Verdict::Met)])).await;
+    assert_eq!(second, Outcome::Committed { changes: 1, first: false, wanted: Vec::new() });
+    assert!(!store.transitions(0, 1, 10).await.unwrap()[0].first_verdicts);
+}
+
+pub(crate) async fn the_same_place_with_another_digest_is_a_clone(store: Store) {
+    let asset = enrol(&store, 1).await;
+    let first = report(&asset, 1, &[("r1", Verdict::Met)]);
+    commit(&store, first.clone()).await;
+    let other = Report { digest: secret("another machine"), ..report(&asset, 1, &[("r1", Verdict::NotMet)]) };
+    assert_eq!(commit(&store, other).await, Outcome::Clone { held: first.digest });
+    assert_eq!(store.record(asset.number).await.unwrap().verdicts().next().unwrap().1.verdict, Verdict::Met);
+}
+
+pub(crate) async fn an_older_report_overwrites_nothing(store: Store) {
+    let asset = enrol(&store, 1).await;
+    commit(&store, report(&asset, 5, &[("r1", Verdict::Met)])).await;
+    assert_eq!(commit(&store, report(&asset, 4, &[("r1", Verdict::NotMet)])).await, Outcome::Older);
+    assert_eq!(store.transitions(0, 0, 10).await.unwrap().len(), 1);
+}
+
+pub(crate) async fn a_section_whose_body_nobody_sent_is_wanted(store: Store) {
+    let asset = enrol(&store, 1).await;
+    let body = br#"{"id":"debian"}"#.to_vec();
+    let hash = Digest::of_bytes(&body);
+    let bare = SectionBody { name: "os".to_owned(), hash, body: None };
+    let first = Report { sections: vec![bare.clone()], ..report(&asset, 1, &[]) };
+    let wanted = Outcome::Committed { changes: 0, first: true, wanted: vec!["os".to_owned()] };
+    assert_eq!(commit(&store, first).await, wanted);
+    let full = SectionBody { body: Some(body.clone()), ..bare.clone() };
+    commit(&store, Report { sections: vec![full], ..report(&asset, 2, &[]) }).await;
+    assert_eq!(store.asset_section(asset.number, "os").await.unwrap(), Some(body));
+    // Another asset with the same facts need not send them.
+    let other = enrol(&store, 2).await;
+    let outcome = commit(&store, Report { sections: vec![bare], ..report(&other, 1, &[]) }).await;
+    assert_eq!(outcome, Outcome::Committed { changes: 0, first: true, wanted: Vec::new() });
+    assert_eq!(store.sections(other.number).await.unwrap()[0].hash, hash);
+}
+
+pub(crate) async fn what_a_whole_report_leaves_out_is_withdrawn(store: Store) {
+    let asset = enrol(&store, 1).await;
+    commit(&store, report(&asset, 1, &[("r1", Verdict::NotMet), ("r2", Verdict::NotMet)])).await;
+    let mut whole = report(&asset, 2, &[("r1", Verdict::NotMet)]);
+    whole.verdicts.whole = true;
+    commit(&store, whole).await;
+    assert_eq!(store.record(asset.number).await.unwrap().verdicts().count(), 1);
+    assert_eq!(store.transitions(0, 1, 10).await.unwrap()[0].changes.len(), 1);
+}
+
+async fn take_in(store: &Store) {
+    let from = store.cursor(bartizan_store::posture::STAGE, 0).await.unwrap();
+    let transitions = store.transitions(0, from, 100).await.unwrap();
+    let mut edits = Edits::new();
+    for transition in &transitions {
+        collect(&mut edits, transition.number, &transition.changes);
+    }
+    let to = transitions.last().map_or(from, |last| last.seq + 1);
+    store.edit_index(0, &edits, from, to).await.unwrap();
+}
+
+pub(crate) async fn the_index_follows_the_transitions_and_can_be_rebuilt(store: Store) {
+    let (one, two) = (enrol(&store, 1).await, enrol(&store, 2).await);
+    commit(&store, report(&one, 1, &[("r1", Verdict::NotMet)])).await;
+    commit(&store, report(&two, 1, &[("r1", Verdict::NotMet)])).await;
+    take_in(&store).await;
+    let bad = (About::Subject(0), Plane::NotMet);
+    assert_eq!(store.cohorts(0, bad).await.unwrap().all().len(), 2);
+    commit(&store, report(&two, 2, &[("r1", Verdict::Met)])).await;
+    let present = Report { tuples: Some(vec![tuple("openssl")]), ..report(&one, 2, &[]) };
+    commit(&store, present).await;
+    take_in(&store).await;
+    let before = store.cohorts(0, bad).await.unwrap();
+    assert_eq!(before.all().iter().collect::<Vec<_>>(), [one.number]);
+    assert_eq!(store.present(&[0]).await.unwrap().iter().collect::<Vec<_>>(), [one.number]);
+    let counts = store.plane_counts().await.unwrap();
+    assert_eq!(counts.get(&(0, "assigned".to_owned())), Some(&2));
+    store.drop_index().await.unwrap();
+    assert!(store.plane_counts().await.unwrap().is_empty());
+    take_in(&store).await;
+    assert_eq!(store.cohorts(0, bad).await.unwrap(), before);
+    assert_eq!(store.plane_counts().await.unwrap(), counts);
+}
+
+pub(crate) async fn a_cursor_that_somebody_else_moved_is_a_conflict(store: Store) {
+    store.edit_index(0, &Edits::new(), 0, 3).await.unwrap();
+    let error = store.edit_index(0, &Edits::new(), 0, 5).await.unwrap_err();
+    assert_eq!(error.class(), bartizan_core::error::Class::Conflict);
+    assert_eq!(store.cursor(bartizan_store::posture::STAGE, 0).await.unwrap(), 3);
+}
+
+pub(crate) async fn a_key_with_one_use_enrols_one_host(store: Store) {
+    create_key(&store, "k", 1).await;
+    let asset = store.enrol(request("k", 1)).await.unwrap().unwrap();
+    assert_eq!((asset.life, asset.service.as_str()), (Life::Enrolled, "shop"));
+    assert_eq!(store.enrol(request("k", 2)).await.unwrap().unwrap_err(), Refusal::Used);
+    assert_eq!(store.enrol(request("no such key", 3)).await.unwrap().unwrap_err(), Refusal::Unknown);
+    assert_eq!(store.assets(None, 10).await.unwrap(), std::slice::from_ref(&asset));
+    assert_eq!(store.asset(asset.id).await.unwrap(), Some(asset));
+}
+
+pub(crate) async fn an_expired_key_uses_nothing_up(store: Store) {
+    create_key(&store, "k", 1).await;
+    let late = Request { now: later(3_600), ..request("k", 1) };
+    assert_eq!(store.enrol(late).await.unwrap().unwrap_err(), Refusal::Expired(later(3_600)));
+    store.enrol(request("k", 1)).await.unwrap().unwrap();
+}
+
+pub(crate) async fn retiring_clears_the_posture(store: Store) {
+    let asset = enrol(&store, 1).await;
+    commit(&store, report(&asset, 1, &[("r1", Verdict::NotMet)])).await;
+    store.set_asset_life(&asset, Life::Retired, later(9)).await.unwrap();
+    take_in(&store).await;
+    assert!(store.plane_counts().await.unwrap().is_empty());
+    assert_eq!(store.record(asset.number).await.unwrap().verdicts().count(), 0);
+    assert_eq!(store.asset(asset.id).await.unwrap().unwrap().life, Life::Retired);
+}
+
+pub(crate) async fn a_sign_in_link_works_once(store: Store) {
+    let person = Person {
+        id: PersonId::mint(NOW, [1; 10]),
+        name: "ada".to_owned(),
+        roles: [bartizan_core::role::Role::Admin].into(),
+        services: ["shop".to_owned()].into(),
+        grants: Vec::new(),
+        disabled: false,
+    };
+    store.put_person(&person, NOW, [7; 32]).await.unwrap();
+    let (link, session) = (secret("link"), secret("session"));
+    store.create_sign_in_link(&link, person.id, later(600)).await.unwrap();
+    assert_eq!(store.sign_in(&link, &session, NOW, later(60)).await.unwrap(), Some(person.id));
+    assert_eq!(store.sign_in(&link, &secret("again"), NOW, later(60)).await.unwrap(), None);
+    assert_eq!(store.session(&session, later(59)).await.unwrap(), Some(person.clone()));
+    assert_eq!(store.session(&session, later(60)).await.unwrap(), None);
+    store.create_sign_in_link(&link, person.id, later(600)).await.unwrap();
+    assert_eq!(store.sign_in(&link, &secret("late"), later(600), later(900)).await.unwrap(), None);
+    store.end_session(&session).await.unwrap();
+    assert_eq!(store.session(&session, NOW).await.unwrap(), None);
+}
+
+pub(crate) async fn documents_are_put_deleted_and_digested(store: Store) {
+    let text = "kind: Route\nname: main\nspec: {a: 1}\n---\nkind: Route\nname: other\nspec: {}\n";
+    let documents = document::parse("routes.yaml", text).unwrap();
+    let empty = store.documents_etag("dev").await.unwrap();
+    let edits: Vec<Edit> = documents.iter().cloned().map(|document| Edit::Put(Box::new(document))).collect();
+    store.edit_documents("dev", &edits, NOW).await.unwrap();
+    let held = store.documents("dev").await.unwrap();
+    assert_eq!(held.len(), 2);
+    assert_eq!(held[0].document.digest, documents[0].digest);
+    let full = store.documents_etag("dev").await.unwrap();
+    assert_ne!(full, empty);
+    let delete = |name: &str| Edit::Delete { kind: "Route".to_owned(), name: name.to_owned() };
+    store.edit_documents("dev", &[delete("main"), delete("other")], NOW).await.unwrap();
+    assert_eq!(store.documents_etag("dev").await.unwrap(), empty);
+    assert!(store.documents_of_kind("Route").await.unwrap().is_empty());
+}
+
+fn signal(asset: &Asset) -> Signal {
+    Signal {
+        kind: Kind::Deviation,
+        subject: "debian-12/r1".to_owned(),
+        asset: asset.id,
+        object: String::new(),
+        state: State::Firing,
+        severity: Severity::High,
+        labels: asset.labels(),
+        summary: "root may sign in".to_owned(),
+        at: NOW,
+        backlog: false,
+    }
+}
+
+fn decision(alert: AlertId) -> Decision {
+    Decision {
+        at: NOW,
+        person: PersonId::mint(NOW, [1; 10]),
+        role: None,
+        act: "alert.acknowledge".to_owned(),
+        target: alert.to_string(),
+        expected: None,
+        reason: "looking".to_owned(),
+        details: None,
+    }
+}
+
+pub(crate) async fn alerts_and_rulings_are_one_transaction(store: Store) {
+    let asset = enrol(&store, 1).await;
+    let signal = signal(&asset);
+    store.append_signals(&[(asset.number, signal.clone())]).await.unwrap();
+    assert_eq!(store.signals(0, 10).await.unwrap(), [(0, signal.clone())]);
+    let id = AlertId::mint(NOW, [3; 10]);
+    let Step::Opened(alert, member) = alert::step(None, None, &signal, id) else { panic!("it opens") };
+    let place = Place {
+        member: signal.member_key(),
+        asset: asset.id,
+        object: String::new(),
+        summary: signal.summary.clone(),
+        standing: member,
+    };
+    let seq = store.append_decision(&decision(id), [1; 32]).await.unwrap();
+    let batch = Batch {
+        cursors: vec![("alert/signal", 0, 0, 1)],
+        alerts: vec![alert.clone()],
+        places: vec![(id, place.clone())],
+        ruled: vec![(seq, Ruling::Accepted, [2; 32])],
+    };
+    store.commit_alerts(&batch, NOW).await.unwrap();
+    assert_eq!(store.open_alert(&alert.group.key()).await.unwrap(), Some(alert.clone()));
+    assert_eq!(store.alert_places(id).await.unwrap(), [place]);
+    assert_eq!(store.outcome(seq).await.unwrap(), Some(Ruling::Accepted));
+    // A second look from the same cursor changes nothing at all.
+    let closed = alert.close(PersonId::mint(NOW, [1; 10]), "done", NOW).unwrap();
+    let again = Batch { cursors: vec![("alert/signal", 0, 0, 1)], alerts: vec![closed], ..Batch::default() };
+    store.commit_alerts(&again, NOW).await.unwrap_err();
+    assert_eq!(store.alerts(true, 10).await.unwrap(), [alert]);
+}
+
+pub(crate) async fn a_notification_is_claimed_once_and_reclaimed_after_a_crash(store: Store) {
+    let alert = AlertId::mint(NOW, [3; 10]);
+    let claim = Notification {
+        alert,
+        receiver: "pager".to_owned(),
+        sent: Sent { number: 1, occasion: Occasion::Opened, severity: Severity::High, at: NOW },
+        idempotency_key: "key".to_owned(),
+        attempts: 1,
+    };
+    store.claim_notification(&claim, later(30)).await.unwrap();
+    let error = store.claim_notification(&claim, later(30)).await.unwrap_err();
+    assert_eq!(error.class(), bartizan_core::error::Class::Conflict);
+    assert_eq!(store.last_sent(alert, "pager").await.unwrap(), Some(claim.sent));
+    assert_eq!(store.reclaim_notification(later(29), later(60)).await.unwrap(), None, "it is in flight");
+    let again = store.reclaim_notification(later(30), later(60)).await.unwrap().unwrap();
+    assert_eq!((again.attempts, again.idempotency_key.as_str()), (2, "key"));
+    let failed = store.finish_notification(&again, Err(("refused".to_owned(), later(90))), later(31)).await;
+    assert_eq!(failed.unwrap(), Sending::Claimed);
+    let third = store.reclaim_notification(later(90), later(120)).await.unwrap().unwrap();
+    assert_eq!(store.finish_notification(&third, Ok(()), later(91)).await.unwrap(), Sending::Delivered);
+    assert_eq!(store.reclaim_notification(later(9_999), later(10_000)).await.unwrap(), None);
+    assert_eq!(store.notifications(alert).await.unwrap()[0].1, "delivered");
+}
+
+fn sign(signer: &Signer) -> impl Fn(u64, Digest) -> Result<String, String> {
+    move |size, root| {
+        signer.sign(size, root).map(|signed| signed.note().to_owned()).map_err(|error| error.to_string())
+    }
+}
+
+pub(crate) async fn the_ledger_numbers_each_sources_entries_in_order_and_verifies(store: Store) {
+    let signer = Signer::new("bartizan.test", &[9; 32]).unwrap();
+    // Times that run backwards must not put a source's entries out of order.
+    for (at, word) in [(5, "a"), (3, "b"), (4, "c")] {
+        store.stage("intake", "test", later(at), &Body::Open(format!("\"{word}\""))).await.unwrap();
+        let salted = Body::Salted { text: format!("\"{word}\""), salt: [1; 32] };
+        store.stage("decision", "test", later(at), &salted).await.unwrap();
+    }
+    assert_eq!(store.number_leaves(NOW, sign(&signer)).await.unwrap(), 6);
+    assert_eq!(store.number_leaves(NOW, sign(&signer)).await.unwrap(), 0);
+    store.stage("intake", "test", NOW, &Body::Open("1".to_owned())).await.unwrap();
+    store.number_leaves(NOW, sign(&signer)).await.unwrap();
+    let head = store.checkpoint().await.unwrap().unwrap();
+    assert_eq!((head.size, store.staged().await.unwrap()), (7, 0));
+    let leaves = store.leaves(0, 100).await.unwrap();
+    let counters: Vec<u64> = leaves
+        .iter()
+        .filter(|(_, entry)| entry.envelope.source == "intake")
+        .map(|(_, entry)| entry.envelope.counter)
+        .collect();
+    assert_eq!(counters, [1, 2, 3, 4]);
+    let signed = signer.key().open(&head.note).unwrap();
+    let mut bundle = Vec::new();
+    let entries = leaves.into_iter().map(|(_, entry)| entry);
+    bartizan_ledger::export(&mut bundle, signer.key(), &signed, entries).unwrap();
+    bartizan_ledger::verify(bundle.as_slice(), &bartizan_ledger::bundle::verify::Held::default()).unwrap();
+}
+
+pub(crate) async fn replicas_that_number_at_once_lose_nothing(store: Store) {
+    let signer = Signer::new("bartizan.test", &[9; 32]).unwrap();
+    for number in 0..20 {
+        store.stage("intake", "test", NOW, &Body::Open(number.to_string())).await.unwrap();
+    }
+    let (one, two) =
+        tokio::join!(store.number_leaves(NOW, sign(&signer)), store.number_leaves(NOW, sign(&signer)));
+    let numbered = one.unwrap_or(0) + two.unwrap_or(0);
+    assert_eq!(numbered, 20);
+    assert_eq!(store.checkpoint().await.unwrap().unwrap().size, 20);
+}
+
+pub(crate) async fn matches_keep_their_first_time(store: Store) {
+    let asset = enrol(&store, 1).await;
+    let present = Report { tuples: Some(vec![tuple("openssl"), tuple("bash")]), ..report(&asset, 1, &[]) };
+    commit(&store, present).await;
+    let feeds = secret("feeds");
+    let waiting = store.tuples_to_match(&feeds, 10).await.unwrap();
+    assert_eq!(waiting.len(), 2);
+    let found = |evidence: &str| Match {
+        vulnerability: "CVE-2024-1".to_owned(),
+        advisories: Vec::new(),
+        source: "openssl".to_owned(),
+        verdict: matching::Verdict::Affected,
+        fix_state: None,
+        fixed: None,
+        severity: None,
+        feed: "debian-tracker".to_owned(),
+        evidence: evidence.to_owned(),
+    };
+    let matched: Vec<_> = waiting.iter().map(|(number, _)| (*number, vec![found("1 < 2")])).collect();
+    store.put_matches(&matched, &feeds, later(1)).await.unwrap();
+    assert!(store.tuples_to_match(&feeds, 10).await.unwrap().is_empty());
+    let matched: Vec<_> = waiting.iter().map(|(number, _)| (*number, vec![found("1 < 3")])).collect();
+    store.put_matches(&matched, &secret("newer feeds"), later(2)).await.unwrap();
+    let known = store.matches_of("CVE-2024-1").await.unwrap();
+    assert_eq!(known.len(), 2);
+    assert!(known.iter().all(|known| known.known_at == later(1) && known.found.evidence == "1 < 3"));
+    store.put_matches(&[(0, Vec::new())], &feeds, later(3)).await.unwrap();
+    assert_eq!(store.matches(&[0, 1]).await.unwrap().len(), 1);
+}
+
+pub(crate) async fn concurrent_reports_of_many_assets_number_their_transitions_in_order(store: Store) {
+    let mut tasks = Vec::new();
+    for number in 1..=8 {
+        let asset = enrol(&store, number).await;
+        let store = store.clone();
+        tasks.push(tokio::spawn(async move {
+            for sequence in 1..=5 {
+                let verdict = if sequence % 2 == 0 { Verdict::Met } else { Verdict::NotMet };
+                let report = report(&asset, sequence, &[("r1", verdict)]);
+                // Two that number the same new subject at once: one is told to look again.
+                while let Err(error) = store.commit_reports(std::slice::from_ref(&report)).await {
+                    assert_eq!(error.class(), bartizan_core::error::Class::Conflict, "{error}");
+                }
+            }
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let transitions = store.transitions(0, 0, 100).await.unwrap();
+    let numbers: Vec<i64> = transitions.iter().map(|transition| transition.seq).collect();
+    assert_eq!(numbers, (0..40).collect::<Vec<i64>>());
+    assert_eq!(store.head(Log::Transition, 0).await.unwrap(), 40);
+}
