@@ -3,4 +3,5 @@
 //! A source is asked for what is new; it never blocks, never holds more than its limit, and
 //! counts what it had to pass over.
 
+pub mod process;
 pub mod tail;

@@ -25,10 +25,11 @@ const DELETED: &str = " (deleted)";
 const TRANSIENT: [&str; 10] =
     ["/dev/", "/memfd:", "/SYSV", "/[aio]", "/run/", "/tmp/", "/var/tmp/", "/i915", "/drm", "/anon_hugepage"];
 
-/// Interpreters, by how their files' names begin; what follows may only be a version.
-const INTERPRETERS: [&str; 16] = [
-    "bash", "beam.smp", "dash", "java", "lua", "mono", "node", "nodejs", "perl", "php", "php-fpm", "pypy",
-    "python", "ruby", "sh", "tclsh",
+/// Interpreters, by how their files' names begin; what follows may only be a version. Shells are left out:
+/// they come and go with every job, and what they run is read as they go.
+const INTERPRETERS: [&str; 13] = [
+    "beam.smp", "java", "lua", "mono", "node", "nodejs", "perl", "php", "php-fpm", "pypy", "python", "ruby",
+    "tclsh",
 ];
 
 /// Deleted paths that are kept of one process.
@@ -146,8 +147,12 @@ pub(crate) fn boot_ms(table: &str) -> Option<i64> {
 /// When a process started (field 22 of proc_pid_stat(5)).
 pub(crate) fn started(root: &Root, pid: u32, boot_ms: i64) -> Result<Option<Timestamp>, Error> {
     let line = root.read_text(format!("/proc/{pid}/stat"), ATTRIBUTE)?.text;
-    Ok(start_ticks(&line)
-        .map(|ticks| Timestamp::from_millis(boot_ms.saturating_add(ticks.saturating_mul(1000 / TICKS)))))
+    Ok(start_ticks(&line).map(|ticks| instant(boot_ms, ticks)))
+}
+
+/// The instant so many ticks after the kernel's start.
+fn instant(boot_ms: i64, ticks: i64) -> Timestamp {
+    Timestamp::from_millis(boot_ms.saturating_add(ticks.saturating_mul(1000 / TICKS)))
 }
 
 /// The name, second field, may hold spaces and parentheses: fields are counted after its end.

@@ -37,7 +37,7 @@ fn an_interpreter_may_have_a_version_and_no_other_ending() {
         ("/usr/bin/python3.11", true),
         ("/usr/sbin/php-fpm8.2", true),
         ("/usr/lib/jvm/x/bin/java", true),
-        ("/usr/bin/dash", true),
+        ("/usr/bin/dash", false),
         ("/usr/bin/sshd", false),
         ("/usr/bin/perldoc", false),
     ] {
