@@ -21,7 +21,8 @@ pub struct Sshd {
 pub struct Setting {
     /// In lower case: `permitrootlogin`.
     pub key: String,
-    /// As written, quotes taken off and spaces made single; of two for one key the first counts.
+    /// In the server's own words: quotes taken off, spaces single, spans of time in seconds. Of two for one
+    /// key the first counts.
     pub value: String,
     pub source: Source,
 }

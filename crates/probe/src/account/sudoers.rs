@@ -179,9 +179,10 @@ fn rules(place: (&str, u32), line: &str, section: &mut Section<Sudoers>) -> Opti
     users.map(|_| ())
 }
 
+/// Whether a colon that follows belongs to the command: it ends a tag, or the name of a digest.
 fn ends_in_tag(part: &str) -> bool {
     let last = part.trim_end().rsplit([' ', '\t', ',', '=', ')', ':']).next().unwrap_or_default();
-    matches!(last, "NOPASSWD" | "PASSWD") || TAGS.contains(&last)
+    matches!(last, "NOPASSWD" | "PASSWD" | "sha224" | "sha256" | "sha384" | "sha512") || TAGS.contains(&last)
 }
 
 /// The commands of one privilege; tags and the run-as list hold until others are given.

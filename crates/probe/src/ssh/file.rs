@@ -31,6 +31,9 @@ const REPEATED: [&str; 11] = [
 /// Of those, the ones whose every word is a value of its own.
 const WORDS: [&str; 5] = ["acceptenv", "allowgroups", "allowusers", "denygroups", "denyusers"];
 
+/// Keys whose value is a span of time.
+const TIMES: [&str; 2] = ["clientaliveinterval", "logingracetime"];
+
 /// Older names for keys.
 const OLDER: [(&str, &str); 6] = [
     ("challengeresponseauthentication", "kbdinteractiveauthentication"),
@@ -123,10 +126,46 @@ fn set(key: &str, arguments: &[String], path: &str, line: u32, block: Option<usi
     }
     let source = Source::File { path: path.to_owned(), line };
     settings.extend(values.into_iter().map(|value| Setting {
+        value: effective(key, &value),
         key: key.to_owned(),
-        value,
         source: source.clone(),
     }));
+}
+
+/// A value in the words in which the server itself would print it, so that `5m` and `300` are one.
+fn effective(key: &str, value: &str) -> String {
+    if TIMES.contains(&key) {
+        return seconds(value).map_or_else(|| value.to_owned(), |seconds| seconds.to_string());
+    }
+    let lower = value.to_ascii_lowercase();
+    match lower.as_str() {
+        "yes" | "no" | "none" | "any" => lower,
+        "prohibit-password" | "without-password" => "prohibit-password".to_owned(),
+        "forced-commands-only" => lower,
+        _ => value.to_owned(),
+    }
+}
+
+/// A span such as `1h30m`, in seconds (sshd_config(5), time formats).
+fn seconds(value: &str) -> Option<u64> {
+    let mut total = 0_u64;
+    let mut rest = value;
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        let (digits, after) = rest.split_at_checked(end)?;
+        let mut after = after.chars();
+        let unit = match after.next().map(|unit| unit.to_ascii_lowercase()) {
+            None | Some('s') => 1,
+            Some('m') => 60,
+            Some('h') => 3_600,
+            Some('d') => 86_400,
+            Some('w') => 604_800,
+            Some(_) => return None,
+        };
+        total = total.checked_add(digits.parse::<u64>().ok()?.checked_mul(unit)?)?;
+        rest = after.as_str();
+    }
+    Some(total)
 }
 
 /// Reads the files that a pattern names, in the order of their names.
@@ -215,6 +254,21 @@ mod tests {
         ];
         for (line, expected) in table {
             assert_eq!(words(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn values_are_in_the_servers_own_words() {
+        let table = [
+            ("clientaliveinterval", "5m", "300"),
+            ("logingracetime", "1h30", "3630"),
+            ("logingracetime", "soon", "soon"),
+            ("permitrootlogin", "without-password", "prohibit-password"),
+            ("usepam", "YES", "yes"),
+            ("banner", "/etc/Issue", "/etc/Issue"),
+        ];
+        for (key, value, expected) in table {
+            assert_eq!(effective(key, value), expected, "{key} {value}");
         }
     }
 

@@ -1,3 +1,5 @@
+use std::process::Command;
+
 use super::*;
 use crate::tree;
 
@@ -120,4 +122,25 @@ fn this_host_tells_the_same_twice_and_its_links_lead_to_units() {
     let section = collect(&Root::host());
     assert!(section.body.units.is_sorted_by(|a, b| a.name < b.name));
     tree::is_stable(|| collect(&Root::host()));
+}
+
+#[test]
+fn enablement_is_what_systemctl_says_of_this_host() {
+    // Without the manager's help, from the same files.
+    let words = ["--root=/", "list-unit-files", "--no-legend", "--no-pager"];
+    let Ok(output) = Command::new("systemctl").args(words).output() else {
+        eprintln!("left out: there is no systemctl here");
+        return;
+    };
+    let units = collect(&Root::host()).body;
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        let mut words = line.split_ascii_whitespace();
+        let (Some(name), Some(state)) = (words.next(), words.next()) else { continue };
+        let Some(unit) = units.units.iter().find(|unit| unit.name == name) else {
+            assert!(state == "alias" || state == "transient", "{name} is {state} to systemctl, and not seen");
+            continue;
+        };
+        let seen = serde_json::to_value(unit.enablement).unwrap();
+        assert_eq!(seen.as_str().unwrap().replace('_', "-"), state, "{name}");
+    }
 }

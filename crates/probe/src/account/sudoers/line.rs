@@ -92,17 +92,20 @@ pub(super) fn list(text: &str) -> Vec<String> {
 pub(super) fn users_and_hosts(text: &str) -> Option<(String, String)> {
     let mut users = String::new();
     let mut state = State::default();
+    // Whether a comma or `!` binds what comes next, and whether white space parts it from what came before.
     let mut bound = true;
+    let mut parted = false;
     for (place, c) in text.char_indices() {
-        if c.is_whitespace() && state.is_plain() {
+        let plain = state.is_plain();
+        if c.is_whitespace() && plain {
+            parted = true;
             continue;
         }
-        let before = text.get(..place)?;
-        let parted = state.is_plain() && before.ends_with(char::is_whitespace);
         if parted && !bound && c != ',' {
             return Some((users, text.get(place..)?.trim().to_owned()));
         }
-        bound = state.is_plain() && matches!(c, ',' | '!');
+        bound = plain && matches!(c, ',' | '!');
+        parted = false;
         state.step(c);
         users.push(c);
     }

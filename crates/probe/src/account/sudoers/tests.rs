@@ -34,6 +34,9 @@ fn rules_read_as_sudo_reads_them() {
         ),
         ("#1000 ALL=!/bin/su, ALL # why", vec!["#1000@ALL as - asked [] !/bin/su | ALL"]),
         ("a ALL=TIMEOUT=5m SETENV:NOEXEC: ALL", vec!["a@ALL as - asked [TIMEOUT=5m SETENV NOEXEC] ALL"]),
+        ("%a\\ b ALL=ALL", vec!["%a\\ b@ALL as - asked [] ALL"]),
+        ("a , b one , two=ALL", vec!["a+b@one+two as - asked [] ALL"]),
+        ("a ALL=(b : c) sha256:Zm9v= /bin/x", vec!["a@ALL as b : c asked [] sha256:Zm9v= /bin/x"]),
         ("\"a b\" ALL=NOPASSWD:\\\n ALL", vec!["\"a b\"@ALL as - free [] ALL"]),
     ];
     for (line, expected) in table {
