@@ -25,6 +25,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::verdict::Reason;
 
+/// The most that a section lists as unseen; a host with more is told by what comes first.
+pub const UNSEEN_LIMIT: usize = 1_000;
+
 /// What a collector found, and what it could not see.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Section<T> {
@@ -73,9 +76,12 @@ impl<T> Section<T> {
         Self { body, unknown: Vec::new() }
     }
 
-    /// Notes something that could not be seen.
+    /// Notes something that could not be seen; beyond [`UNSEEN_LIMIT`], only that there is more.
     pub fn miss(&mut self, what: impl Into<String>, reason: Reason) {
-        let unseen = Unseen { what: what.into(), reason };
+        let mut unseen = Unseen { what: what.into(), reason };
+        if self.unknown.len() >= UNSEEN_LIMIT {
+            unseen = Unseen { what: format!("more than {UNSEEN_LIMIT} things"), reason: Reason::Unsupported };
+        }
         if let Err(place) = self.unknown.binary_search(&unseen) {
             self.unknown.insert(place, unseen);
         }
@@ -194,6 +200,16 @@ mod tests {
             assert_eq!(serde_json::to_value(name).unwrap(), name.as_str());
         }
         assert!("firewall".parse::<Name>().is_err());
+    }
+
+    #[test]
+    fn what_was_not_seen_is_bounded_and_says_so() {
+        let mut section = Section::new(());
+        for number in 0..2 * UNSEEN_LIMIT {
+            section.miss(format!("/{number}"), Reason::Denied);
+        }
+        assert_eq!(section.unknown.len(), UNSEEN_LIMIT + 1);
+        assert!(section.unknown.iter().any(|unseen| unseen.what.starts_with("more than")));
     }
 
     #[test]
