@@ -184,16 +184,25 @@ fn rows(report: &Report) -> Rows {
     let mut rows = Vec::new();
     for judged in &report.baselines {
         rows.extend(judged.rules.iter().map(|row| {
-            let found = match (&row.result.outcome, row.result.evidence.first()) {
-                (Outcome::NotApplicable { reason }, _) => reason.clone(),
-                (Outcome::Judged(Verdict::Met), _) | (_, None) => String::new(),
-                (_, Some(first)) => format!("{}: {}, not {}", first.object, first.actual, first.expected),
-            };
+            let found = found(&row.result);
             let id = row.result.rule.clone();
             vec![id, row.severity.to_string(), row.result.outcome.to_string(), row.title.clone(), found]
         }));
     }
     Rows { header: vec!["rule", "severity", "verdict", "title", "found"], rows }
+}
+
+/// The first thing that decided, or why nothing was asked.
+fn found(result: &RuleResult) -> String {
+    let verdict = match &result.outcome {
+        Outcome::NotApplicable { reason } => return reason.clone(),
+        Outcome::Judged(Verdict::Met) => return String::new(),
+        Outcome::Judged(verdict) => verdict,
+    };
+    let decided = result.evidence.iter().find(|one| one.verdict == *verdict);
+    decided
+        .or(result.evidence.first())
+        .map_or_else(String::new, |one| format!("{}: {}, should be {}", one.object, one.actual, one.expected))
 }
 
 #[expect(clippy::print_stderr, reason = "talk goes to standard error")]

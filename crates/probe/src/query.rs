@@ -68,7 +68,11 @@ impl<V: View> HostProbe<V> {
             Query::Setting { files, format, section, key } => {
                 setting::setting(view, files, *format, section.as_deref(), key)
             }
-            Query::Sshd => sshd::views(view),
+            Query::Sshd => {
+                let packages = self.packages.iter().flatten();
+                let mut servers = packages.filter(|package| package.name == "openssh-server");
+                sshd::views(view, servers.next().map(|package| package.version.as_str()))
+            }
             Query::SudoersDefaults => sudoers::defaults(view),
             Query::SudoersRules => sudoers::rules(view),
             Query::Sysctl { key } => sysctl::parameter(view, key),

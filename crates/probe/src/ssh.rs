@@ -3,7 +3,7 @@
 //! The first value of a key counts, wherever an `Include` brings it in; `Match` blocks are kept
 //! apart, since they hold for some connections only.
 
-mod default;
+pub(crate) mod default;
 mod file;
 mod key;
 
@@ -18,13 +18,14 @@ const MAIN: &str = "/etc/ssh/sshd_config";
 const PROGRAMS: [&str; 2] = ["/usr/sbin/sshd", "/usr/local/sbin/sshd"];
 
 /// Where a service's file may add options to the command line, and the variable that holds them.
-const OPTIONS: [(&str, &str); 2] = [("/etc/default/ssh", "SSHD_OPTS"), ("/etc/sysconfig/sshd", "OPTIONS")];
+pub(crate) const OPTIONS: [(&str, &str); 2] =
+    [("/etc/default/ssh", "SSHD_OPTS"), ("/etc/sysconfig/sshd", "OPTIONS")];
 
 /// The list of installed packages, as probe reads it for the server's build.
 const DPKG_STATUS: Limit = Limit { name: "dpkg status", bytes: 256 << 20 };
 
 /// Builds whose compiled defaults are known.
-const KNOWN_BUILD: &str = "1:9.2p1-2+deb12";
+pub(crate) const KNOWN_BUILD: &str = "1:9.2p1-2+deb12";
 
 pub fn collect(root: &Root) -> Section<Sshd> {
     let mut section = Section::new(Sshd::default());
@@ -50,7 +51,7 @@ pub fn collect(root: &Root) -> Section<Sshd> {
     section
 }
 
-fn has_options(text: &str, variable: &str) -> bool {
+pub(crate) fn has_options(text: &str, variable: &str) -> bool {
     text.lines().any(|line| {
         let value = line.trim().strip_prefix(variable).and_then(|rest| rest.strip_prefix('='));
         value.is_some_and(|value| !value.trim_matches(['"', '\'', ' ']).is_empty())

@@ -182,7 +182,7 @@ fn missing(evidence: &[Evidence]) -> String {
     let first = evidence.iter().find(|one| one.verdict == Verdict::NotMet).or(evidence.first());
     first.map_or_else(
         || "its condition does not hold".to_owned(),
-        |one| format!("{}: {}, not {}", one.object, one.actual, one.expected),
+        |one| format!("{}: {}, should be {}", one.object, one.actual, one.expected),
     )
 }
 

@@ -3,19 +3,23 @@
 //! sshd keeps the first value that it meets for a keyword, and the values of a `Match` block that
 //! applies outweigh those outside of all blocks. Each connection so gets, for each keyword, either
 //! the global value or that of some block: one view for the global part and one for each block laid
-//! over it hold every value that any connection can get. What the command line of the daemon adds
-//! (`-o`) is not seen.
+//! over it hold every value that any connection can get. Options on the daemon's command line make
+//! all of it unknown; what nothing sets is unknown where the build is not one whose compiled defaults
+//! are known.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bartizan_core::canonical::Value;
 use bartizan_core::configuration::evaluate::{Field, Item};
 
+use bartizan_core::verdict::Reason;
+
 use super::view::{self, View};
 use super::{Answer, Unseen};
 use crate::root::Error;
+use crate::ssh::default::DEFAULTS;
+use crate::ssh::{KNOWN_BUILD, OPTIONS, has_options};
 
-mod defaults;
 mod value;
 
 const FILE: &str = "/etc/ssh/sshd_config";
@@ -46,8 +50,15 @@ struct Reader<'a> {
     files: usize,
 }
 
-/// The global view and one for each `Match` block; none where there is no configuration.
-pub(super) fn views(view: &dyn View) -> Answer {
+/// The global view and one for each `Match` block; none where there is no configuration. `build` is
+/// the version of the server's package, where one is installed.
+pub(super) fn views(view: &dyn View, build: Option<&str>) -> Answer {
+    for (path, variable) in OPTIONS {
+        if has_options(&view::optional(view, path)?.unwrap_or_default(), variable) {
+            return Err(Unseen::unsupported(format!("{path} puts options on sshd's command line")));
+        }
+    }
+    let known = build.is_some_and(|version| version.starts_with(KNOWN_BUILD));
     let global = Block { name: "sshd_config".to_owned(), ..Block::default() };
     let mut reader = Reader { view, blocks: vec![global], files: 0 };
     let text = match view.text(FILE) {
@@ -58,11 +69,11 @@ pub(super) fn views(view: &dyn View) -> Answer {
     reader.read(FILE, &text, 0, 0)?;
     let mut blocks = reader.blocks.into_iter();
     let Some(global) = blocks.next() else { return Ok(Vec::new()) };
-    let mut items = vec![item(&global.name, &global.settings)];
+    let mut items = vec![item(&global.name, &global.settings, known)];
     for block in blocks {
         let mut settings = global.settings.clone();
         settings.extend(block.settings);
-        items.push(item(&block.name, &settings));
+        items.push(item(&block.name, &settings, known));
     }
     Ok(items)
 }
@@ -132,28 +143,37 @@ impl Block {
     }
 }
 
-/// One view, with compiled defaults for what nothing sets.
-fn item(name: &str, settings: &Settings) -> Item {
-    let keywords: BTreeSet<&str> =
-        settings.keys().map(String::as_str).chain(defaults::DEFAULTS.iter().map(|(k, _)| *k)).collect();
-    let mut item = Item::new(name);
-    for keyword in keywords {
-        let default = defaults::of(keyword);
-        let field: Field = match settings.get(keyword) {
-            Some(words) if value::is_algorithms(keyword) => {
-                let list = words.first().map(String::as_str).unwrap_or_default();
-                list_of(value::algorithms(list, default.unwrap_or_default())).into()
-            }
-            Some(words) if value::is_list(keyword) => list_of(words.clone()).into(),
-            Some(words) => value::plain(keyword, words).into(),
-            None if value::is_algorithms(keyword) => {
-                list_of(value::algorithms("", default.unwrap_or_default())).into()
-            }
-            None => Field::from(default.unwrap_or_default()),
+/// One view, with compiled defaults for what nothing sets where they are known.
+fn item(name: &str, settings: &Settings, known: bool) -> Item {
+    let defaults = DEFAULTS.iter().map(|(keyword, _)| *keyword);
+    let keywords: BTreeSet<&str> = settings.keys().map(String::as_str).chain(defaults).collect();
+    let fields = keywords.into_iter().map(|keyword| (keyword.to_owned(), field(settings, keyword, known)));
+    Item { object: name.to_owned(), fields: fields.collect() }
+}
+
+fn field(settings: &Settings, keyword: &str, known: bool) -> Field {
+    let default = DEFAULTS.iter().filter(|(name, _)| *name == keyword).map(|(_, value)| (*value).to_owned());
+    let default: Vec<String> = default.collect();
+    let Some(words) = settings.get(keyword) else {
+        return match default.as_slice() {
+            _ if !known => Reason::Unsupported.into(),
+            [one] if value::is_algorithms(keyword) => list_of(value::algorithms("", one)).into(),
+            _ if value::is_list(keyword) => list_of(default).into(),
+            _ => value::plain(keyword, &default).into(),
         };
-        item = item.with(keyword, field);
+    };
+    if value::is_algorithms(keyword) {
+        let written = words.first().map(String::as_str).unwrap_or_default();
+        if written.starts_with(['+', '-', '^']) && !known {
+            return Reason::Unsupported.into();
+        }
+        let default = default.first().map(String::as_str).unwrap_or_default();
+        return list_of(value::algorithms(written, default)).into();
     }
-    item
+    if value::is_list(keyword) {
+        return list_of(words.clone()).into();
+    }
+    value::plain(keyword, words).into()
 }
 
 fn list_of(words: Vec<String>) -> Value {

@@ -8,7 +8,7 @@ use bartizan_core::fact::ssh::Setting;
 use super::from_default;
 
 /// Key and value, ordered by key; a key with several values stands several times.
-const DEFAULTS: [(&str, &str); 91] = [
+pub(crate) const DEFAULTS: [(&str, &str); 91] = [
     ("addressfamily", "any"),
     ("allowagentforwarding", "yes"),
     ("allowstreamlocalforwarding", "yes"),

@@ -13,7 +13,7 @@ fn shown(files: &[(&str, &str)], keywords: &[&str]) -> Vec<String> {
         });
         format!("{}: {}", item.object, pairs.collect::<Vec<_>>().join(" "))
     };
-    match views(&tree) {
+    match views(&tree, Some("1:9.2p1-2+deb12u6")) {
         Ok(items) => items.iter().map(show).collect(),
         Err(unseen) => vec![format!("{}: {}", unseen.reason, unseen.message)],
     }
@@ -69,4 +69,18 @@ fn no_configuration_gives_no_view_and_a_broken_or_endless_one_is_unparsable() {
     assert!(shown(&[], &[]).is_empty());
     assert!(shown(&[(FILE, "Banner \"x\n")], &[])[0].starts_with("unparsable: /etc/ssh/sshd_config:1"));
     assert!(shown(&[(FILE, "Include sshd_config\n")], &[])[0].starts_with("unparsable"));
+}
+
+#[test]
+fn what_nothing_sets_is_unknown_for_another_build_and_all_is_with_options_on_the_command_line() {
+    let file = |path: &str, text: &str| (path.to_owned(), ExampleFile::Text(text.to_owned()));
+    let mut files = vec![file(FILE, "PermitRootLogin no\nCiphers +x\n")];
+    let tree = |files: &[(String, ExampleFile)]| {
+        Tree::of(&Example { files: files.iter().cloned().collect(), ..Example::default() })
+    };
+    let items = views(&tree(&files), Some("1:10.0p1-7")).unwrap();
+    let shown = ["permitrootlogin", "ciphers", "usepam"].map(|keyword| items[0].fields[keyword].to_string());
+    assert_eq!(shown, ["no", "unknown: unsupported", "unknown: unsupported"]);
+    files.push(file("/etc/default/ssh", "SSHD_OPTS=\"-o PermitRootLogin=yes\"\n"));
+    assert_eq!(views(&tree(&files), None).unwrap_err().reason, Reason::Unsupported);
 }

@@ -1,11 +1,12 @@
 //! Keywords and values of sshd_config(5), in one form each.
 
 /// Other names of keywords.
-const ALIASES: [(&str, &str); 5] = [
+const ALIASES: [(&str, &str); 6] = [
     ("challengeresponseauthentication", "kbdinteractiveauthentication"),
     ("skeyauthentication", "kbdinteractiveauthentication"),
     ("pubkeyacceptedkeytypes", "pubkeyacceptedalgorithms"),
     ("hostbasedacceptedkeytypes", "hostbasedacceptedalgorithms"),
+    ("dsaauthentication", "pubkeyauthentication"),
     ("keepalive", "tcpkeepalive"),
 ];
 
@@ -81,7 +82,7 @@ pub(super) fn plain(keyword: &str, words: &[String]) -> String {
     }
     match (keyword, small.as_str()) {
         ("permitrootlogin", "without-password") => "prohibit-password".to_owned(),
-        ("loglevel", _) => text.to_ascii_uppercase(),
+        ("loglevel" | "syslogfacility" | "fingerprinthash", _) => text.to_ascii_uppercase(),
         (_, "yes" | "true") => "yes".to_owned(),
         (_, "no" | "false") => "no".to_owned(),
         ("permitrootlogin" | "allowtcpforwarding" | "compression" | "gatewayports" | "banner", _)
