@@ -18,6 +18,8 @@ mod look;
 pub mod measure;
 pub mod module;
 pub mod mount;
+pub mod os;
+pub mod packages;
 pub mod process;
 pub mod query;
 pub mod root;

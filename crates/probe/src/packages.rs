@@ -1,0 +1,98 @@
+//! The `packages` section: what the package managers' databases say is installed, and who built it.
+//!
+//! Databases are read as files, so that it works on any root and starts no program. A broken record
+//! costs itself; a database that cannot be read costs itself, and is told.
+
+mod control;
+mod dpkg;
+
+use bartizan_core::fact::{Package, Section};
+use bartizan_core::verdict::Reason;
+
+use crate::fault::{Collected, Fault};
+use crate::root::{Error, Root};
+
+/// Faults that are told of one database: more tell no more of one that is broken throughout.
+const FAULTS: usize = 1000;
+
+/// What the databases gave.
+#[derive(Default)]
+struct Found {
+    packages: Vec<Package>,
+    faults: Vec<Fault>,
+    /// The databases that stand there.
+    databases: usize,
+    /// Those that could not be read, and why.
+    closed: Vec<Error>,
+}
+
+/// The section, with what could not be read as unknown.
+pub fn collect(root: &Root) -> Section<Vec<Package>> {
+    let found = find(root);
+    let mut section = Section::new(found.packages);
+    if found.databases == 0 {
+        section.miss("package database", Reason::Unsupported);
+    }
+    for error in found.closed {
+        section.miss(error.to_string(), error.reason());
+    }
+    for fault in found.faults {
+        section.miss(fault.to_string(), Reason::Unparsable);
+    }
+    section
+}
+
+/// The installed packages of every package manager, ordered by (name, architecture, version).
+///
+/// Fails where there is no database, or none that can be read.
+pub fn read(root: &Root) -> Result<Collected<Vec<Package>>, Error> {
+    let Found { packages, mut faults, databases, mut closed } = find(root);
+    if databases == 0 {
+        return Err(Error::Missing { path: dpkg::STATUS.into() });
+    }
+    if closed.len() == databases
+        && let Some(error) = closed.pop()
+    {
+        return Err(error);
+    }
+    faults.extend(closed.iter().map(|error| Fault::new("package database", None, error)));
+    Ok(Collected { items: packages, faults })
+}
+
+fn find(root: &Root) -> Found {
+    let mut found = Found::default();
+    found.add(dpkg::read(root));
+    found.packages.sort();
+    found.packages.dedup();
+    found
+}
+
+/// Tells a fault, up to as many as are told of one database.
+fn tell(faults: &mut Vec<Fault>, fault: impl FnOnce() -> Fault) {
+    if faults.len() < FAULTS {
+        let fault = fault();
+        faults.push(fault);
+    } else if faults.len() == FAULTS {
+        faults.push(Fault::new("package database", None, "has more faults than are told"));
+    }
+}
+
+impl Found {
+    fn add(&mut self, database: Result<Collected<Vec<Package>>, Error>) {
+        match database {
+            Ok(Collected { items, faults }) => {
+                self.databases += 1;
+                self.packages.extend(items);
+                self.faults.extend(faults);
+            }
+            Err(Error::Missing { .. }) => {}
+            Err(error) => {
+                self.databases += 1;
+                self.closed.push(error);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
