@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 
+mod baselines;
 mod corridors;
 mod decisions;
 mod links;
@@ -42,6 +43,7 @@ pub(crate) struct File {
 pub fn complaints(root: &Path) -> Result<Vec<Complaint>> {
     let files = workspace::files(root)?;
     let mut complaints = corridors::check(&workspace::rooms()?);
+    complaints.extend(baselines::check(&files));
     complaints.extend(text::check(&files));
     complaints.extend(links::check(root, &files));
     complaints.extend(decisions::check(&files));

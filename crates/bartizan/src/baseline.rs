@@ -81,13 +81,13 @@ struct Judged {
 /// One rule as it is printed.
 #[derive(Debug, Serialize)]
 struct Row {
+    #[serde(flatten)]
+    result: RuleResult,
     title: String,
     severity: Severity,
     references: BTreeMap<&'static str, Vec<String>>,
     rationale: String,
     remediation: String,
-    #[serde(flatten)]
-    result: RuleResult,
 }
 
 #[derive(Clone, Copy, Debug, Default, Serialize)]

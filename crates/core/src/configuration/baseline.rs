@@ -296,3 +296,6 @@ fn prepare(
     let digest = Digest::derived("check", [condition.unwrap_or_default(), value]);
     Ok(Prepared { applicable, check, digest })
 }
+
+#[cfg(test)]
+mod tests;

@@ -202,3 +202,6 @@ fn shorten(mut evidence: Vec<Evidence>) -> Vec<Evidence> {
     }
     evidence
 }
+
+#[cfg(test)]
+mod tests;

@@ -147,6 +147,9 @@ fn describe(selection: &Selection) -> String {
         let each = conditions.iter().map(|(field, condition)| format!("{field} {}", condition.describe()));
         each.collect::<Vec<_>>().join(" and ")
     };
+    if selection.found.is_none() && selection.chosen.is_empty() && !selection.every.is_empty() {
+        return list(&selection.every);
+    }
     let mut text = match selection.found {
         Some(true) => "at least one".to_owned(),
         Some(false) => "none".to_owned(),
@@ -267,3 +270,6 @@ fn at_least(item: &Item, text: &str, least: &str) -> Verdict {
         Err(_) => Verdict::Unknown(Reason::Unparsable),
     }
 }
+
+#[cfg(test)]
+mod tests;
