@@ -9,6 +9,7 @@
 
 pub mod detection;
 pub mod health;
+pub mod report;
 pub mod schedule;
 pub mod spool;
 pub mod state;
