@@ -9,6 +9,7 @@ use bartizan_core::digest::Digest;
 use bartizan_core::document::{self, FILE_BYTES_LIMIT};
 use bartizan_core::severity::Severity;
 use bartizan_core::verdict::Verdict;
+use bartizan_probe::packages;
 use bartizan_probe::query::{HostProbe, try_examples};
 use bartizan_probe::root::Root;
 use clap::{Args, Subcommand};
@@ -124,7 +125,8 @@ fn evaluate(arguments: Evaluate) -> Result<Answer, Failure> {
         });
     }
     let root = Root::at(&arguments.root).map_err(|error| Failure::new(error.class(), error))?;
-    let mut probe = HostProbe::new(root);
+    let installed = packages::collect(&root);
+    let mut probe = HostProbe::new(root).with_package_section(installed);
     let judged = baselines.into_iter().map(|baseline| {
         // In a file of several, one that does not have the profile is asked as it stands.
         let profile = profile.filter(|name| baseline.profiles.contains_key(*name));

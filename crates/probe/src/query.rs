@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use bartizan_core::configuration::evaluate::{Item, Items, Probe, Query};
-use bartizan_core::fact::{Package, PackageManager};
+use bartizan_core::fact::{Package, PackageManager, Section};
 use bartizan_core::verdict::Reason;
 
 use crate::root::{Error, Root};
@@ -43,7 +43,7 @@ type Answer = Result<Vec<Item>, Unseen>;
 #[derive(Debug)]
 pub struct HostProbe<V = Root> {
     view: V,
-    packages: Option<Vec<Package>>,
+    packages: Section<Vec<Package>>,
     /// Units that something pulls in, once they were read.
     wanted: Option<Result<BTreeSet<String>, Unseen>>,
 }
@@ -51,13 +51,22 @@ pub struct HostProbe<V = Root> {
 impl<V: View> HostProbe<V> {
     /// A probe of this view. Without packages, queries for them are `unknown: unsupported`.
     pub fn new(view: V) -> Self {
-        Self { view, packages: None, wanted: None }
+        let mut packages = Section::new(Vec::new());
+        packages.miss("no package database was read", Reason::Unsupported);
+        Self { view, packages, wanted: None }
     }
 
-    /// The same probe with the packages that are installed.
+    /// The same probe with the packages that are installed, all of them.
     #[must_use]
     pub fn with_packages(self, packages: Vec<Package>) -> Self {
-        Self { packages: Some(packages), ..self }
+        self.with_package_section(Section::new(packages))
+    }
+
+    /// The same probe with what a collector found of the packages. Where it could not see all, a
+    /// package that it did not find is unknown.
+    #[must_use]
+    pub fn with_package_section(self, packages: Section<Vec<Package>>) -> Self {
+        Self { packages, ..self }
     }
 
     fn answer(&mut self, query: &Query) -> Answer {
@@ -69,7 +78,7 @@ impl<V: View> HostProbe<V> {
                 setting::setting(view, files, *format, section.as_deref(), key)
             }
             Query::Sshd => {
-                let packages = self.packages.iter().flatten();
+                let packages = self.packages.body.iter();
                 let mut servers = packages.filter(|package| package.name == "openssh-server");
                 sshd::views(view, servers.next().map(|package| package.version.as_str()))
             }
@@ -91,9 +100,6 @@ impl<V: View> HostProbe<V> {
     }
 
     fn package(&self, name: &str) -> Answer {
-        let Some(packages) = &self.packages else {
-            return Err(Unseen::unsupported("no package database was read"));
-        };
         let item = |package: &Package| {
             let manager = match package.manager {
                 PackageManager::Dpkg => "dpkg",
@@ -105,7 +111,14 @@ impl<V: View> HostProbe<V> {
                 .with("architecture", package.architecture.as_str())
                 .with("manager", manager)
         };
-        Ok(packages.iter().filter(|package| package.name == name).map(item).collect())
+        let named = self.packages.body.iter().filter(|package| package.name == name);
+        let items: Vec<Item> = named.map(item).collect();
+        match self.packages.unknown.first() {
+            Some(unseen) if items.is_empty() => {
+                Err(Unseen { reason: unseen.reason, message: unseen.what.clone() })
+            }
+            _ => Ok(items),
+        }
     }
 }
 
@@ -131,5 +144,36 @@ impl Unseen {
 impl From<Error> for Unseen {
     fn from(error: Error) -> Self {
         Self { reason: error.reason(), message: error.to_string() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bartizan_core::configuration::baseline::Example;
+
+    use super::*;
+
+    fn packages() -> HostProbe<Tree> {
+        let packages = [("a".to_owned(), "1.0-1".to_owned())];
+        HostProbe::of_example(&Example { packages: Some(packages.into()), ..Example::default() })
+    }
+
+    fn ask(probe: &mut HostProbe<Tree>, name: &str) -> Result<usize, Reason> {
+        match probe.items(&Query::Package { name: name.to_owned() }) {
+            Items::Known(items) => Ok(items.len()),
+            Items::Unknown { reason, .. } => Err(reason),
+        }
+    }
+
+    #[test]
+    fn a_package_that_was_not_found_is_absent_only_where_all_were_seen() {
+        let mut seen = packages();
+        assert_eq!((ask(&mut seen, "a"), ask(&mut seen, "b")), (Ok(1), Ok(0)));
+        let mut section = seen.packages.clone();
+        section.miss("/var/lib/dpkg/status:7", Reason::Unparsable);
+        let mut partly = packages().with_package_section(section);
+        assert_eq!((ask(&mut partly, "a"), ask(&mut partly, "b")), (Ok(1), Err(Reason::Unparsable)));
+        let mut none = HostProbe::new(Tree::default());
+        assert_eq!(ask(&mut none, "a"), Err(Reason::Unsupported));
     }
 }
