@@ -34,6 +34,20 @@ impl Store {
         tx.commit().await
     }
 
+    /// Appends the signals that a stage found in a log, and moves its cursor: stage, shard, from, to.
+    pub async fn commit_signals(
+        &self,
+        signals: &[(AssetNumber, Signal)],
+        (stage, shard, from, to): (&str, u32, i64, i64),
+    ) -> Result<(), Error> {
+        let tx = self.begin("append signals").await?;
+        tx.move_cursor(stage, shard, from, to).await?;
+        let signals: Vec<(AssetNumber, &Signal)> =
+            signals.iter().map(|(number, signal)| (*number, signal)).collect();
+        tx.append_signals(&signals).await?;
+        tx.commit().await
+    }
+
     /// Signals from a number on, in their order.
     pub async fn signals(&self, from: i64, limit: usize) -> Result<Vec<(i64, Signal)>, Error> {
         let reading = self.reading("read signals");

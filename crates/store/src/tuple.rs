@@ -1,6 +1,6 @@
 //! Tuples: each build of a binary package once, numbered, and what the feeds say of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bartizan_core::canonical::Value;
 use bartizan_core::digest::Digest;
@@ -98,6 +98,19 @@ impl Store {
                    ORDER BY tuple.id LIMIT $2";
         let rows = reading.all(sql, [bytes(feeds), (limit as i64).into()]).await?;
         rows.iter().map(|row| Ok((row.number(0)?, row.json(1, "a tuple")?))).collect()
+    }
+
+    /// Which of these tuples were matched before, by whatever feeds.
+    pub async fn tuples_matched(&self, numbers: &[TupleNumber]) -> Result<BTreeSet<TupleNumber>, Error> {
+        let reading = self.reading("read which tuples were matched");
+        let mut found = BTreeSet::new();
+        for batch in numbers.chunks(BATCH) {
+            let sql = format!("SELECT tuple FROM tuple_matched WHERE tuple IN {}", places(1, batch.len()));
+            for row in reading.all(&sql, batch.iter().map(|number| i64::from(*number).into())).await? {
+                found.insert(row.number(0)?);
+            }
+        }
+        Ok(found)
     }
 
     /// What is known of tuples: their matches.

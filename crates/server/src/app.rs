@@ -1,0 +1,170 @@
+//! One replica of the server: opened, started, stopped.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bartizan_core::digest::Digest;
+use bartizan_core::error::Class;
+use bartizan_store::{Place, Store};
+
+use crate::ambient::Ambient;
+use crate::channels::Channels;
+use crate::intake::Intake;
+use crate::keys::{self, Keys, Wrapping};
+use crate::listener::{self, Listener};
+use crate::nudge::Nudges;
+use crate::policy::Policies;
+use crate::stages::{self, Context, matching::Feeds};
+use crate::tasks::Tasks;
+
+/// What a replica is started with.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub place: Place,
+    /// The file of the wrapping key; it is minted where it is missing.
+    pub wrapping_key: PathBuf,
+    /// Where people and their programs connect; port 0 takes a free one.
+    pub people: SocketAddr,
+    /// Where agents connect.
+    pub agents: SocketAddr,
+    /// The names that the server is reached by, beside its addresses.
+    pub names: Vec<String>,
+}
+
+/// Why a replica can't be had.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Store(#[from] bartizan_store::Error),
+    #[error(transparent)]
+    Keys(#[from] keys::Error),
+    #[error(transparent)]
+    Listener(#[from] listener::Error),
+    #[error("can't set up the ways that notifications go: {0}")]
+    Channels(String),
+    #[error("can't tell the address of a listener: {0}")]
+    Address(std::io::Error),
+}
+
+impl Error {
+    /// What class of error this is.
+    pub fn class(&self) -> Class {
+        match self {
+            Error::Store(error) => error.class(),
+            Error::Keys(error) => error.class(),
+            Error::Listener(error) => error.class(),
+            Error::Channels(_) => Class::Bug,
+            Error::Address(_) => Class::Unavailable,
+        }
+    }
+}
+
+/// One replica, running.
+#[derive(Debug)]
+pub struct App {
+    pub store: Store,
+    pub ambient: Ambient,
+    pub policies: Policies,
+    pub nudges: Nudges,
+    pub feeds: Feeds,
+    keys: Arc<Keys>,
+    tasks: Tasks,
+    people: SocketAddr,
+    agents: SocketAddr,
+}
+
+impl App {
+    /// Opens the store and the keys, takes both ports, and starts to answer.
+    pub async fn start(settings: &Settings, ambient: Ambient) -> Result<App, Error> {
+        let store = Store::open(&settings.place).await?;
+        let wrapping = Wrapping::open(&settings.wrapping_key, &ambient)?;
+        let keys = Arc::new(Keys::open(&store, &wrapping, &ambient).await?);
+        let names = names(settings);
+        let now = ambient.now();
+        let people = listener::for_people(keys.authority.serve(&names, now)?)?;
+        let people = Listener::bind(settings.people, people).await?;
+        let agents = listener::for_agents(keys.authority.serve(&names, now)?, &keys.authority)?;
+        let agents = Listener::bind(settings.agents, agents).await?;
+        let addresses =
+            (people.address().map_err(Error::Address)?, agents.address().map_err(Error::Address)?);
+        let tasks = Tasks::default();
+        let stop = tasks.stopped();
+        let nudges = Nudges::new(stop.clone());
+        let policies = Policies::new(store.clone(), ambient.clone());
+        let intake = Intake::start(
+            store.clone(),
+            ambient.clone(),
+            Arc::clone(&keys),
+            nudges.clone(),
+            policies.clone(),
+            &tasks,
+        )
+        .await;
+        let host = settings.names.first().cloned().unwrap_or_else(|| addresses.0.ip().to_string());
+        let console = format!("https://{host}:{}", addresses.0.port());
+        let context = Context {
+            store: store.clone(),
+            ambient: ambient.clone(),
+            keys: Arc::clone(&keys),
+            nudges: nudges.clone(),
+            policies: policies.clone(),
+            last_seen: intake.last_seen.clone(),
+            channels: Channels::new(console).map_err(Error::Channels)?,
+            feeds: Feeds::default(),
+        };
+        stages::start(&context, &tasks).await;
+        let router = intake.router();
+        let ends = stop.clone();
+        tasks.start("agents' listener", async move { agents.serve(router, ends).await }).await;
+        let router = axum::Router::new();
+        tasks.start("people's listener", async move { people.serve(router, stop).await }).await;
+        Ok(App {
+            store,
+            ambient,
+            policies,
+            nudges,
+            feeds: context.feeds,
+            keys,
+            tasks,
+            people: addresses.0,
+            agents: addresses.1,
+        })
+    }
+
+    /// Where people and their programs connect.
+    pub const fn people(&self) -> SocketAddr {
+        self.people
+    }
+
+    /// Where agents connect.
+    pub const fn agents(&self) -> SocketAddr {
+        self.agents
+    }
+
+    /// The SHA-256 of the authority's certificate, which agents pin.
+    pub fn fingerprint(&self) -> Digest {
+        self.keys.authority.fingerprint()
+    }
+
+    /// The authority's certificate in PEM, for programs that connect as people do.
+    pub fn authority(&self) -> &str {
+        self.keys.authority.pem()
+    }
+
+    /// Stops: requests in flight end, every task is waited for.
+    pub async fn stop(self) {
+        self.tasks.stop().await;
+    }
+}
+
+/// The names in the listeners' certificates.
+fn names(settings: &Settings) -> Vec<String> {
+    let mut names = settings.names.clone();
+    let addresses = [settings.people.ip(), settings.agents.ip()].into_iter();
+    names.extend(addresses.filter(|address| !address.is_unspecified()).map(|address| address.to_string()));
+    names.extend(["localhost".to_owned(), IpAddr::from([127, 0, 0, 1]).to_string()]);
+    names.sort();
+    names.dedup();
+    names
+}

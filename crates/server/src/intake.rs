@@ -1,0 +1,153 @@
+//! The intake: what agents send, authenticated, checked, committed and acknowledged.
+//!
+//! An agent is known by the certificate that our authority signed for the key of its asset.
+//! What it sends is hostile until checked. A report is acknowledged when it is durable.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Extension, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use bartizan_core::asset::{Asset, Life};
+use bartizan_core::digest::Digest;
+use bartizan_core::error::Class;
+use bartizan_core::id::AssetId;
+use bartizan_core::time::Timestamp;
+use bartizan_store::Store;
+use bartizan_wire::checkin::Pace;
+
+use crate::ambient::Ambient;
+use crate::keys::Keys;
+use crate::listener::Connection;
+use crate::nudge::Nudges;
+use crate::policy::Policies;
+use crate::problem::Problem;
+
+mod batch;
+mod checkin;
+mod enrol;
+pub mod last_seen;
+mod nudge;
+mod policy;
+mod report;
+
+/// How often an agent checks in, before the server spreads it.
+pub const INTERVAL: Duration = Duration::from_secs(10);
+
+/// How far the pace is spread to either side, in percent.
+const SPREAD_PERCENT: u32 = 20;
+
+/// How long what is known of an agent is believed before the store is asked again.
+const KNOWN_FOR: bartizan_core::time::Duration = bartizan_core::time::Duration::from_secs(5);
+
+/// The most agents that are remembered at once.
+const KNOWN_LIMIT: usize = 200_000;
+
+/// What the intake works with.
+#[derive(Clone, Debug)]
+pub struct Intake {
+    pub store: Store,
+    pub ambient: Ambient,
+    pub keys: Arc<Keys>,
+    pub nudges: Nudges,
+    pub policies: Policies,
+    pub last_seen: last_seen::LastSeen,
+    batch: batch::Batcher,
+    known: Arc<RwLock<BTreeMap<AssetId, Known>>>,
+}
+
+/// An agent as the store had it a moment ago.
+#[derive(Clone, Debug)]
+struct Known {
+    asset: Asset,
+    public_key: Digest,
+    read_at: Timestamp,
+}
+
+impl Intake {
+    /// An intake; the batcher that commits its reports ends with `stop`.
+    pub async fn start(
+        store: Store,
+        ambient: Ambient,
+        keys: Arc<Keys>,
+        nudges: Nudges,
+        policies: Policies,
+        tasks: &crate::tasks::Tasks,
+    ) -> Self {
+        let batch = batch::Batcher::start(store.clone(), nudges.clone(), tasks).await;
+        let last_seen = last_seen::LastSeen::default();
+        Self { store, ambient, keys, nudges, policies, last_seen, batch, known: Arc::default() }
+    }
+
+    /// The routes of the agents' listener.
+    pub fn router(self) -> Router {
+        Router::new()
+            .route("/agent/v1/enrol", post(enrol::enrol))
+            .route("/agent/v1/renew", post(enrol::renew))
+            .route("/agent/v1/reports", post(report::receive))
+            .route("/agent/v1/heartbeat", post(checkin::heartbeat))
+            .route("/agent/v1/policy", get(policy::policy))
+            .route("/agent/v1/nudges", get(nudge::nudges))
+            .layer(axum::extract::DefaultBodyLimit::max(bartizan_wire::PACKED_BYTES_LIMIT))
+            .with_state(self)
+    }
+
+    /// Who is at the other end: an agent whose certificate is for the key that its asset has now.
+    async fn agent(&self, connection: &Connection) -> Result<Asset, Problem> {
+        let peer = connection.peer.as_ref().ok_or_else(|| {
+            Problem::unauthenticated("this takes an agent's certificate").hint("enrol the agent first")
+        })?;
+        let now = self.ambient.now();
+        let held = self.known.read().unwrap_or_else(PoisonError::into_inner).get(&peer.asset).cloned();
+        let known = match held.filter(|known| now.since(known.read_at) < KNOWN_FOR) {
+            Some(known) => known,
+            None => self.look_up(peer.asset, now).await?,
+        };
+        if known.public_key != peer.public_key {
+            return Err(Problem::new(
+                Class::Denied,
+                "the certificate was made for another key than the asset has now",
+            ));
+        }
+        if known.asset.life == Life::Retired {
+            return Err(Problem::new(Class::Denied, "the asset was retired").hint("enrol the host anew"));
+        }
+        Ok(known.asset)
+    }
+
+    async fn look_up(&self, id: AssetId, now: Timestamp) -> Result<Known, Problem> {
+        let unknown =
+            || Problem::new(Class::Denied, "no asset bears this certificate").hint("enrol the host anew");
+        let asset = self.store.asset(id).await?.ok_or_else(unknown)?;
+        let identity = self.store.asset_identity(id).await?.ok_or_else(unknown)?;
+        let known = Known { asset, public_key: identity.public_key, read_at: now };
+        let mut all = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= KNOWN_LIMIT {
+            all.clear();
+        }
+        all.insert(id, known.clone());
+        Ok(known)
+    }
+
+    /// When an agent comes again: spread, so that a fleet that starts at once does not stay in step.
+    fn pace(&self) -> Pace {
+        let interval = u32::try_from(INTERVAL.as_millis()).unwrap_or(u32::MAX);
+        let spread = interval / 100 * SPREAD_PERCENT;
+        let random = u32::from_le_bytes(self.ambient.random()) % (2 * spread + 1);
+        Pace { next_ms: interval - spread + random }
+    }
+}
+
+/// Who asks and what was sent.
+type Asked = (State<Intake>, Extension<Connection>, Bytes);
+
+/// A message as an answer.
+fn answer<T: serde::Serialize>(message: &T) -> Result<Response, Problem> {
+    let bytes = bartizan_wire::pack(message)?;
+    Ok(([(header::CONTENT_TYPE, bartizan_wire::MEDIA_TYPE)], bytes).into_response())
+}

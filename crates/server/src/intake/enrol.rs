@@ -1,0 +1,83 @@
+//! Enrolment and renewal of certificates.
+
+use axum::response::Response;
+use bartizan_core::asset::NAME_BYTES_LIMIT;
+use bartizan_core::digest::Digest;
+use bartizan_core::error::Class;
+use bartizan_core::id::AssetId;
+use bartizan_store::asset::Identity;
+use bartizan_store::enrolment;
+use bartizan_wire::enrol::{Renewal, Renewed, Reply, Request};
+use bartizan_wire::{VERSION, unpack_versioned};
+
+use super::{Asked, answer};
+use crate::problem::Problem;
+
+/// The longest machine-id that is kept, in bytes.
+const MACHINE_BYTES_LIMIT: usize = 128;
+
+/// Makes a host an asset, by one use of an enrolment key.
+pub(super) async fn enrol(
+    axum::extract::State(state): axum::extract::State<super::Intake>,
+    axum::Extension(connection): axum::Extension<crate::listener::Connection>,
+    body: axum::body::Bytes,
+) -> Result<Response, Problem> {
+    let request: Request = unpack_versioned(&body)?;
+    check(&request)?;
+    let now = state.ambient.now();
+    let fresh = AssetId::mint(now, state.ambient.random());
+    let invalid = |error| Problem::new(Class::Invalid, error);
+    let (certificate, public_key) =
+        state.keys.authority.sign(&request.request, fresh, now).map_err(invalid)?;
+    let enrolled = state
+        .store
+        .enrol(enrolment::Request {
+            secret: Digest::of_bytes(request.key.as_bytes()),
+            address: connection.address.ip(),
+            name: request.name,
+            identity: Identity { public_key, machine: request.machine },
+            fresh,
+            now,
+        })
+        .await?;
+    // A certificate that was signed for nothing names an asset that does not exist: it opens no door.
+    let asset = enrolled.map_err(|refusal| Problem::new(refusal.class(), refusal))?;
+    tracing::info!(asset.id = %asset.id, asset.name = asset.name, peer.address = %connection.address, "enrolled");
+    answer(&Reply {
+        wire: VERSION,
+        asset: asset.id,
+        certificate,
+        authority: state.keys.authority.pem().to_owned(),
+        ledger: state.keys.ledger.key().to_string(),
+        orders: state.keys.orders.clone(),
+        pace: state.pace(),
+    })
+}
+
+fn check(request: &Request) -> Result<(), Problem> {
+    let wrong = |what: &str| Problem::new(Class::Invalid, what);
+    let name = request.name.as_str();
+    if name.is_empty() || name.len() > NAME_BYTES_LIMIT || name.chars().any(char::is_control) {
+        return Err(wrong("the host's name is empty, longer than 253 bytes, or holds control characters"));
+    }
+    if request.machine.len() > MACHINE_BYTES_LIMIT || request.machine.chars().any(char::is_control) {
+        return Err(wrong("the machine-id is longer than 128 bytes, or holds control characters"));
+    }
+    Ok(())
+}
+
+/// Gives an agent its next certificate, for the key that it has.
+pub(super) async fn renew((state, connection, body): Asked) -> Result<Response, Problem> {
+    let asset = state.agent(&connection).await?;
+    let renewal: Renewal = unpack_versioned(&body)?;
+    let invalid = |error| Problem::new(Class::Invalid, error);
+    let signed = state.keys.authority.sign(&renewal.request, asset.id, state.ambient.now());
+    let (certificate, public_key) = signed.map_err(invalid)?;
+    let held = connection.peer.as_ref().map(|peer| peer.public_key);
+    if held != Some(public_key) {
+        let problem =
+            Problem::new(Class::Denied, "the request is for another key than the certificate it came with");
+        return Err(problem.hint("an agent that lost its key enrols anew"));
+    }
+    answer(&Renewed { wire: VERSION, certificate })
+}

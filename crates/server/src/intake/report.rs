@@ -1,0 +1,208 @@
+//! Reports: checked against the limits and the asset's own facts, then committed.
+
+use std::collections::BTreeSet;
+
+use axum::response::Response;
+use bartizan_core::asset::Asset;
+use bartizan_core::canonical::Value;
+use bartizan_core::digest::Digest;
+use bartizan_core::fact::{Name, OperatingSystem, Package, Section};
+use bartizan_core::monitoring::signal::{Kind, Signal};
+use bartizan_core::time::Timestamp;
+use bartizan_core::vulnerability::matching::Tuple;
+use bartizan_store::report::{Outcome as Committed, Report, SectionBody, Verdicts};
+use bartizan_store::subject::Subject;
+use bartizan_wire::report::{
+    BATCH_LIMIT, Batch, Outcome, Receipt, SECTIONS_LIMIT, SIGNALS_LIMIT, TEXT_BYTES_LIMIT, VERDICTS_LIMIT,
+};
+use bartizan_wire::{VERSION, report, unpack_versioned};
+
+use super::{Asked, Intake, answer};
+use crate::problem::Problem;
+use crate::signal::own_signal;
+
+/// The pseudo-section whose hash is over all verdicts; it never has a body.
+pub(super) const VERDICTS: &str = "verdicts";
+
+/// Takes a batch of reports. Each gets an outcome of its own: one that can't be right does not
+/// hold up those behind it.
+pub(super) async fn receive((state, connection, body): Asked) -> Result<Response, Problem> {
+    let asset = state.agent(&connection).await?;
+    let batch: Batch = unpack_versioned(&body)?;
+    if batch.reports.len() > BATCH_LIMIT {
+        let (found, limit) = (batch.reports.len(), BATCH_LIMIT);
+        return Err(bartizan_wire::Error::TooLong { found, limit }.into());
+    }
+    let now = state.ambient.now();
+    let mut outcomes = Vec::with_capacity(batch.reports.len());
+    for report in batch.reports {
+        outcomes.push(one(&state, &asset, report, now).await?);
+    }
+    state.last_seen.heard(asset.number, now);
+    answer(&Receipt { wire: VERSION, outcomes, pace: state.pace() })
+}
+
+async fn one(
+    state: &Intake,
+    asset: &Asset,
+    report: report::Report,
+    now: Timestamp,
+) -> Result<Outcome, Problem> {
+    if let Err(problem) = check(&report) {
+        tracing::warn!(asset.id = %asset.id, report.problem = problem, "a report was refused");
+        return Ok(Outcome::Refused { problem });
+    }
+    let place = (report.epoch, report.sequence);
+    let first = state.store.asset_standing(asset.number).await?.is_none();
+    let report = match accept(state, asset, report, first, now).await? {
+        Ok(report) => report,
+        Err(problem) => return Ok(Outcome::Refused { problem }),
+    };
+    Ok(match state.batch.commit(report).await? {
+        Committed::Committed { wanted, .. } => Outcome::Committed { wanted },
+        Committed::Repeat | Committed::Older => Outcome::Known,
+        Committed::Clone { held } => {
+            tracing::warn!(asset.id = %asset.id, report.epoch = place.0, report.sequence = place.1,
+                report.held = %held, "two machines report as one asset");
+            let name = &asset.name;
+            let summary =
+                format!("two machines report as {name}: retire the asset, or enrol one of them anew");
+            let signal = own_signal(asset, Kind::Clone, "clone", summary, now);
+            state.store.append_signals(&[(asset.number, signal)]).await?;
+            state.nudges.alert();
+            Outcome::Clone
+        }
+    })
+}
+
+fn check(report: &report::Report) -> Result<(), String> {
+    let within = |what: &str, found: usize, limit: usize| {
+        if found > limit { Err(format!("it has {found} {what}; the limit is {limit}")) } else { Ok(()) }
+    };
+    within("sections", report.sections.len(), SECTIONS_LIMIT)?;
+    within("verdicts", report.verdicts.len(), VERDICTS_LIMIT)?;
+    within("signals", report.signals.len(), SIGNALS_LIMIT)?;
+    let sources = report.loss.keys();
+    let looks = report.verdicts.iter().flat_map(|look| [&look.baseline, &look.rule]);
+    let signals = report.signals.iter().flat_map(|signal| [&signal.subject, &signal.object, &signal.summary]);
+    for text in sources.chain(looks).chain(signals) {
+        within("bytes in one text", text.len(), TEXT_BYTES_LIMIT)?;
+    }
+    for look in &report.verdicts {
+        if [&look.baseline, &look.rule].into_iter().any(|name| name.chars().any(char::is_control)) {
+            return Err(format!("the rule `{}` holds control characters", look.rule.escape_debug()));
+        }
+    }
+    for (name, section) in &report.sections {
+        if name != VERDICTS && name.parse::<Name>().is_err() {
+            return Err(format!("there is no section `{}`", name.escape_debug()));
+        }
+        if let Some(body) = &section.body
+            && Digest::of(body) != section.hash
+        {
+            return Err(format!("the body of section `{name}` has another digest than it says"));
+        }
+    }
+    // Not what the server says of itself: an agent can't report silence, or that it was cloned.
+    let agents = [Kind::Health, Kind::Detection, Kind::Fork];
+    match report.signals.iter().find(|signal| !agents.contains(&signal.kind)) {
+        Some(signal) => Err(format!("an agent does not notice a signal of kind {}", signal.kind)),
+        None => Ok(()),
+    }
+}
+
+/// The report as the store takes it, or why it can't be right.
+async fn accept(
+    state: &Intake,
+    asset: &Asset,
+    report: report::Report,
+    first: bool,
+    now: Timestamp,
+) -> Result<Result<Report, String>, Problem> {
+    // Over the message itself, so that another message under the same place is told apart.
+    let text = serde_json::to_vec(&report).unwrap_or_default();
+    let tuples = match tuples(state, asset, &report).await? {
+        Ok(tuples) => tuples,
+        Err(problem) => return Ok(Err(problem)),
+    };
+    let rules = state.policies.rules(asset).await?;
+    let mut signals: Vec<Signal> =
+        report.signals.into_iter().map(|noticed| noticed.on(asset.id, asset.labels(), first)).collect();
+    for signal in &mut signals {
+        signal.at = signal.at.min(now);
+    }
+    for (source, loss) in report.loss.iter().filter(|(_, loss)| loss.dropped > 0) {
+        let (name, all) = (&asset.name, loss.seen.max(loss.dropped));
+        let summary = format!("{name} lost {} of {all} items of {source}", loss.dropped);
+        signals
+            .push(Signal { object: source.clone(), ..own_signal(asset, Kind::Loss, "loss", summary, now) });
+    }
+    let ours = |look: &report::Look| rules.contains(&(look.baseline.clone(), look.rule.clone()));
+    let looks = report.verdicts.into_iter().filter(ours).map(|look| {
+        let subject = Subject { baseline: look.baseline, rule: look.rule, check: look.check };
+        (subject, look.verdict, look.observed_at.min(now))
+    });
+    let sections = report.sections.into_iter().filter(|(name, _)| name != VERDICTS);
+    let sections = sections.map(|(name, section)| SectionBody {
+        name,
+        hash: section.hash,
+        body: section.body.map(|body| body.to_canonical().into_bytes()),
+    });
+    Ok(Ok(Report {
+        number: asset.number,
+        epoch: report.epoch,
+        sequence: report.sequence,
+        digest: Digest::of_bytes(&text),
+        root: report.root,
+        observed_at: report.observed_at.min(now),
+        recorded_at: now,
+        sections: sections.collect(),
+        verdicts: Verdicts { whole: report.whole, looks: looks.collect() },
+        tuples,
+        signals,
+    }))
+}
+
+/// The builds present, where the report tells of packages or of the system that they are judged by.
+async fn tuples(
+    state: &Intake,
+    asset: &Asset,
+    report: &report::Report,
+) -> Result<Result<Option<Vec<Tuple>>, String>, Problem> {
+    let told = |name: Name| report.sections.get(name.as_str()).and_then(|section| section.body.as_ref());
+    if told(Name::Os).is_none() && told(Name::Packages).is_none() {
+        return Ok(Ok(None));
+    }
+    let os = body(state, asset, Name::Os, told(Name::Os)).await?;
+    let packages = body(state, asset, Name::Packages, told(Name::Packages)).await?;
+    let (Some(os), Some(packages)) = (os, packages) else { return Ok(Ok(None)) };
+    let wrong = |name: Name| move |error: serde_json::Error| format!("section `{}`: {error}", name.as_str());
+    let os: Section<OperatingSystem> = match serde_json::from_slice(&os).map_err(wrong(Name::Os)) {
+        Ok(os) => os,
+        Err(problem) => return Ok(Err(problem)),
+    };
+    let packages: Section<Vec<Package>> =
+        match serde_json::from_slice(&packages).map_err(wrong(Name::Packages)) {
+            Ok(packages) => packages,
+            Err(problem) => return Ok(Err(problem)),
+        };
+    // A database that could not be read is no host without packages.
+    if os.body.id.is_empty() || (packages.body.is_empty() && !packages.unknown.is_empty()) {
+        return Ok(Ok(None));
+    }
+    let tuples: BTreeSet<Tuple> = packages.body.iter().map(|package| Tuple::of(&os.body, package)).collect();
+    Ok(Ok(Some(tuples.into_iter().collect())))
+}
+
+/// A section's body as the report tells it, else as it was told before.
+async fn body(
+    state: &Intake,
+    asset: &Asset,
+    name: Name,
+    told: Option<&Value>,
+) -> Result<Option<Vec<u8>>, Problem> {
+    match told {
+        Some(body) => Ok(Some(body.to_canonical().into_bytes())),
+        None => Ok(state.store.asset_section(asset.number, name.as_str()).await?),
+    }
+}

@@ -1,0 +1,168 @@
+//! Listeners: TLS in front of a router, one task a connection, drained on stop.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use bartizan_core::error::Class;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
+use rustls::pki_types::CertificateDer;
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
+
+use crate::keys::authority::{Authority, Identity, Peer};
+
+/// The most connections that one listener holds: each costs some tens of kilobytes.
+pub const CONNECTIONS_LIMIT: usize = 20_000;
+
+/// How long a handshake may take: whoever holds a connection open without one is let go.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long requests in flight may take once everything stops.
+const DRAIN_LIMIT: Duration = Duration::from_secs(5);
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    pub address: SocketAddr,
+    /// The agent, where it showed a certificate that our authority signed.
+    pub peer: Option<Peer>,
+}
+
+/// Why a listener can't be had.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("can't listen on {address}: {source}")]
+    Bind { address: SocketAddr, source: std::io::Error },
+    #[error("the listener's TLS can't be set up: {0}")]
+    Tls(#[from] rustls::Error),
+    #[error("the verifier of client certificates can't be set up: {0}")]
+    Verifier(#[from] rustls::server::VerifierBuilderError),
+}
+
+impl Error {
+    /// What class of error this is.
+    pub const fn class(&self) -> Class {
+        match self {
+            Error::Bind { .. } => Class::Unavailable,
+            Error::Tls(_) | Error::Verifier(_) => Class::Bug,
+        }
+    }
+}
+
+/// A listener that has its port, and does not answer yet.
+#[derive(Debug)]
+pub struct Listener {
+    socket: TcpListener,
+    tls: Arc<ServerConfig>,
+}
+
+/// TLS for people and their programs: no client certificates.
+pub fn for_people(identity: Identity) -> Result<Arc<ServerConfig>, Error> {
+    let builder = ServerConfig::builder().with_no_client_auth();
+    finish(builder.with_single_cert(identity.chain, identity.key)?)
+}
+
+/// TLS for agents: a client certificate is asked for, and must be our authority's where it is
+/// shown. Enrolling is done without one.
+pub fn for_agents(identity: Identity, authority: &Authority) -> Result<Arc<ServerConfig>, Error> {
+    let mut roots = RootCertStore::empty();
+    roots.add(authority.certificate().clone())?;
+    let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).allow_unauthenticated().build()?;
+    let builder = ServerConfig::builder().with_client_cert_verifier(verifier);
+    finish(builder.with_single_cert(identity.chain, identity.key)?)
+}
+
+fn finish(mut config: ServerConfig) -> Result<Arc<ServerConfig>, Error> {
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+impl Listener {
+    /// Takes a port.
+    pub async fn bind(address: SocketAddr, tls: Arc<ServerConfig>) -> Result<Self, Error> {
+        let socket = TcpListener::bind(address).await.map_err(|source| Error::Bind { address, source })?;
+        Ok(Self { socket, tls })
+    }
+
+    /// The address that it has.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Answers until told to stop, then lets requests in flight end.
+    pub async fn serve(self, router: Router, stop: CancellationToken) {
+        let acceptor = TlsAcceptor::from(self.tls);
+        let places = Arc::new(Semaphore::new(CONNECTIONS_LIMIT));
+        let connections = TaskTracker::new();
+        loop {
+            let place = tokio::select! {
+                () = stop.cancelled() => break,
+                place = Arc::clone(&places).acquire_owned() => place,
+            };
+            let accepted = tokio::select! {
+                () = stop.cancelled() => break,
+                accepted = self.socket.accept() => accepted,
+            };
+            let (Ok(place), Ok((stream, address))) = (place, accepted) else {
+                // Out of file descriptors, most likely: give those in flight time to end.
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            };
+            let (acceptor, router, stop) = (acceptor.clone(), router.clone(), stop.clone());
+            connections.spawn(async move {
+                connection(stream, address, acceptor, router, stop).await;
+                drop(place);
+            });
+        }
+        connections.close();
+        if tokio::time::timeout(DRAIN_LIMIT, connections.wait()).await.is_err() {
+            tracing::warn!(listener.open = connections.len(), "connections were cut off on stop");
+        }
+    }
+}
+
+async fn connection(
+    stream: TcpStream,
+    address: SocketAddr,
+    acceptor: TlsAcceptor,
+    router: Router,
+    stop: CancellationToken,
+) {
+    // Small messages that wait for an answer: waiting to fill a segment only costs time.
+    let _ = stream.set_nodelay(true);
+    let stream = match tokio::time::timeout(HANDSHAKE_LIMIT, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return tracing::debug!(peer.address = %address, error = %error, "no handshake"),
+        Err(_) => return tracing::debug!(peer.address = %address, "the handshake took too long"),
+    };
+    let certificate = stream.get_ref().1.peer_certificates().and_then(<[CertificateDer<'_>]>::first);
+    let peer = certificate.and_then(|certificate| Peer::of(certificate).ok());
+    let who = Connection { address, peer };
+    let service = hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+        let mut request = request.map(axum::body::Body::new);
+        request.extensions_mut().insert(who.clone());
+        router.clone().oneshot(request)
+    });
+    let builder = Builder::new(TokioExecutor::new());
+    let serving = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    tokio::pin!(serving);
+    let ended = tokio::select! {
+        ended = &mut serving => ended,
+        () = stop.cancelled() => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(peer.address = %address, error = %error, "a connection ended early");
+    }
+}

@@ -1,0 +1,90 @@
+//! Nudges between the rooms: "look now". They carry nothing, and may be lost.
+
+use std::sync::Arc;
+
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+/// Everything that can be woken.
+#[derive(Clone, Debug)]
+pub struct Nudges {
+    stages: Arc<Stages>,
+    policies: watch::Sender<u64>,
+    /// Counts what pages show: a page that watches it redraws.
+    shown: watch::Sender<u64>,
+    stop: CancellationToken,
+}
+
+/// One bell for each stage.
+#[derive(Debug, Default)]
+pub(crate) struct Stages {
+    pub(crate) posture: Notify,
+    pub(crate) matching: Notify,
+    pub(crate) alert: Notify,
+    pub(crate) notification: Notify,
+    pub(crate) ledger: Notify,
+}
+
+impl Nudges {
+    /// Bells that fall silent with `stop`.
+    pub fn new(stop: CancellationToken) -> Self {
+        let (policies, _) = watch::channel(0);
+        let (shown, _) = watch::channel(0);
+        Self { stages: Arc::default(), policies, shown, stop }
+    }
+
+    pub(crate) fn stages(&self) -> &Stages {
+        &self.stages
+    }
+
+    /// Reports were committed.
+    pub fn transitions(&self) {
+        self.stages.posture.notify_one();
+        self.stages.matching.notify_one();
+        self.stages.alert.notify_one();
+        self.stages.ledger.notify_one();
+    }
+
+    /// There are signals or decisions for the alert stage.
+    pub fn alert(&self) {
+        self.stages.alert.notify_one();
+    }
+
+    /// Feeds were imported.
+    pub fn feeds(&self) {
+        self.stages.matching.notify_one();
+    }
+
+    /// Alerts changed.
+    pub fn alerts_changed(&self) {
+        self.stages.notification.notify_one();
+        self.stages.ledger.notify_one();
+        self.show();
+    }
+
+    /// Documents were applied: agents have a new policy.
+    pub fn policies(&self) {
+        self.policies.send_modify(|count| *count += 1);
+        self.stages.ledger.notify_one();
+    }
+
+    /// What a page shows has changed.
+    pub fn show(&self) {
+        self.shown.send_modify(|count| *count += 1);
+    }
+
+    /// Changes whenever agents have a new policy.
+    pub fn policies_changed(&self) -> watch::Receiver<u64> {
+        self.policies.subscribe()
+    }
+
+    /// Changes whenever what a page shows does.
+    pub fn shown(&self) -> watch::Receiver<u64> {
+        self.shown.subscribe()
+    }
+
+    /// Ends when the server stops.
+    pub fn stopped(&self) -> WaitForCancellationFutureOwned {
+        self.stop.clone().cancelled_owned()
+    }
+}

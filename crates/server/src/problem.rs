@@ -1,0 +1,88 @@
+//! Problems: how an error becomes an answer (RFC 9457), by its class.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bartizan_core::error::Class;
+use bartizan_wire::problem;
+
+/// An answer that says what went wrong, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    class: Class,
+    title: String,
+    detail: Option<String>,
+    /// Set where the caller has to sign in first (401).
+    unauthenticated: bool,
+}
+
+impl Problem {
+    /// A problem of this class; the text goes to the caller.
+    pub fn new(class: Class, title: impl std::fmt::Display) -> Self {
+        Self { class, title: title.to_string(), detail: None, unauthenticated: false }
+    }
+
+    /// The caller has to say who it is.
+    pub fn unauthenticated(title: impl std::fmt::Display) -> Self {
+        Self { unauthenticated: true, ..Self::new(Class::Denied, title) }
+    }
+
+    /// What the caller named does not exist.
+    pub fn not_found(what: &str, name: impl std::fmt::Display) -> Self {
+        Self::new(Class::NotFound, format_args!("there is no {what} `{name}`"))
+    }
+
+    /// The same problem, with a sentence that says what to do.
+    #[must_use]
+    pub fn hint(mut self, detail: impl std::fmt::Display) -> Self {
+        self.detail = Some(detail.to_string());
+        self
+    }
+
+    /// Its class.
+    pub const fn class(&self) -> Class {
+        self.class
+    }
+
+    /// What went wrong, in one line.
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// Its HTTP status.
+    pub fn status(&self) -> StatusCode {
+        if self.unauthenticated {
+            return StatusCode::UNAUTHORIZED;
+        }
+        StatusCode::from_u16(self.class.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+}
+
+impl From<bartizan_store::Error> for Problem {
+    fn from(error: bartizan_store::Error) -> Self {
+        match error.class() {
+            // What stands in our way is for our log, not for whoever asked.
+            class @ (Class::Unavailable | Class::Bug) => {
+                tracing::error!(error = %error, "the store stood in the way");
+                Self::new(class, "the server's store stood in the way; try again")
+            }
+            class => Self::new(class, error),
+        }
+    }
+}
+
+impl From<bartizan_wire::Error> for Problem {
+    fn from(error: bartizan_wire::Error) -> Self {
+        Self::new(error.class(), error)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        let body = problem::Problem { status: status.as_u16(), title: self.title, detail: self.detail };
+        let mut response = (status, axum::Json(body)).into_response();
+        let media = HeaderValue::from_static(problem::MEDIA_TYPE);
+        response.headers_mut().insert(header::CONTENT_TYPE, media);
+        response
+    }
+}

@@ -1,0 +1,112 @@
+//! Stages: what is derived from what was reported, each by one writer.
+//!
+//! A stage takes no input. A nudge or a timer wakes it; it reads past its cursor, calls a pure
+//! function of `core`, commits output and cursor in one transaction, nudges the next. Losing
+//! every nudge costs latency, never truth.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bartizan_core::error::Class;
+use bartizan_store::Store;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::ambient::Ambient;
+use crate::channels::Channels;
+use crate::intake::last_seen::LastSeen;
+use crate::keys::Keys;
+use crate::nudge::{Nudges, Stages};
+use crate::policy::Policies;
+use crate::tasks::Tasks;
+
+pub mod alert;
+mod ledger;
+pub mod matching;
+mod notification;
+mod posture;
+mod silence;
+
+/// How long a stage that was not nudged sleeps at most.
+const TIMER: Duration = Duration::from_secs(2);
+
+/// How long a stage waits after its store stood in the way.
+const BACK_OFF: Duration = Duration::from_secs(1);
+
+/// What stages work with.
+#[derive(Clone, Debug)]
+pub struct Context {
+    pub store: Store,
+    pub ambient: Ambient,
+    pub keys: Arc<Keys>,
+    pub nudges: Nudges,
+    pub policies: Policies,
+    pub last_seen: LastSeen,
+    pub channels: Channels,
+    pub feeds: matching::Feeds,
+}
+
+/// What one look brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// There may be more: look again at once.
+    More,
+    /// Nothing waits.
+    Done,
+}
+
+/// Why a look came to nothing; the next one tries again.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Store(#[from] bartizan_store::Error),
+    #[error("{0}")]
+    Other(String),
+}
+
+/// Starts every stage.
+pub async fn start(context: &Context, tasks: &Tasks) {
+    let stop = tasks.stopped();
+    spawn("posture", context, tasks, &stop, |bells| &bells.posture, posture::look).await;
+    spawn("matching", context, tasks, &stop, |bells| &bells.matching, matching::look).await;
+    spawn("alert", context, tasks, &stop, |bells| &bells.alert, alert::look).await;
+    spawn("notification", context, tasks, &stop, |bells| &bells.notification, notification::look).await;
+    spawn("ledger", context, tasks, &stop, |bells| &bells.ledger, ledger::look).await;
+    let (silence, ends) = (context.clone(), stop.clone());
+    tasks.start("silence", async move { silence::run(silence, ends).await }).await;
+}
+
+async fn spawn<F, L>(
+    name: &'static str,
+    context: &Context,
+    tasks: &Tasks,
+    stop: &CancellationToken,
+    bell: fn(&Stages) -> &Notify,
+    look: L,
+) where
+    F: Future<Output = Result<Look, Error>> + Send,
+    L: Fn(Context) -> F + Send + Sync + 'static,
+{
+    let (context, stop) = (context.clone(), stop.clone());
+    let task = async move {
+        while !stop.is_cancelled() {
+            let wait = match look(context.clone()).await {
+                Ok(Look::More) => continue,
+                Ok(Look::Done) => TIMER,
+                // Another replica did it: what is left is found by looking again.
+                Err(Error::Store(error)) if error.class() == Class::Conflict => continue,
+                Err(error) => {
+                    tracing::error!(stage.name = name, error = %error, "a look came to nothing");
+                    BACK_OFF
+                }
+            };
+            tokio::select! {
+                () = bell(context.nudges.stages()).notified() => {}
+                () = tokio::time::sleep(wait) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    };
+    tasks.start(name, task).await;
+}

@@ -1,0 +1,248 @@
+//! The alert stage: transitions and signals become alerts; people's acts on alerts are ruled on.
+
+use std::collections::BTreeMap;
+
+use bartizan_core::asset::Asset;
+use bartizan_core::digest::Digest;
+use bartizan_core::id::AlertId;
+use bartizan_core::monitoring::alert::{self, Alert, Group, Member, Step};
+use bartizan_core::monitoring::signal::{Kind, Signal, State};
+use bartizan_core::posture::{AssetNumber, Change, SubjectNumber};
+use bartizan_core::severity::Severity;
+use bartizan_core::time::Timestamp;
+use bartizan_core::verdict::Verdict;
+use bartizan_store::alert::{Batch, Place};
+use bartizan_store::decision::{Numbered, Outcome, Refused};
+use bartizan_store::log::Log;
+use bartizan_store::posture::Transition;
+use bartizan_store::subject::Subject;
+
+use super::{Context, Error, Look};
+
+/// Its cursors, by log.
+const TRANSITIONS: &str = "alert/transition";
+const SIGNALS: &str = "alert/signal";
+/// The cursor of decisions: whoever waits for an outcome waits for this stage.
+pub const DECISIONS: &str = "alert/decision";
+
+/// The most rows of each log that one look takes in.
+const BATCH_LIMIT: usize = 500;
+
+/// What one look works on: alerts and members as they stand with all that was taken in so far.
+struct Work<'a> {
+    context: &'a Context,
+    now: Timestamp,
+    /// The open alert of each group that was touched; none where there is none.
+    open: BTreeMap<Digest, Option<Alert>>,
+    members: BTreeMap<(AlertId, Digest), Option<Member>>,
+    assets: BTreeMap<AssetNumber, Option<Asset>>,
+    changed: BTreeMap<AlertId, Alert>,
+    places: BTreeMap<(AlertId, Digest), Place>,
+    ruled: Vec<(i64, Outcome, [u8; 32])>,
+}
+
+pub(super) async fn look(context: Context) -> Result<Look, Error> {
+    let store = &context.store;
+    let mut cursors = Vec::new();
+    let mut more = Look::Done;
+    let mut signals = Vec::new();
+    let mut work = Work {
+        context: &context,
+        now: context.ambient.now(),
+        open: BTreeMap::new(),
+        members: BTreeMap::new(),
+        assets: BTreeMap::new(),
+        changed: BTreeMap::new(),
+        places: BTreeMap::new(),
+        ruled: Vec::new(),
+    };
+    for shard in store.shards(Log::Transition).await? {
+        let from = store.cursor(TRANSITIONS, shard).await?;
+        let transitions = store.transitions(shard, from, BATCH_LIMIT).await?;
+        let Some(last) = transitions.last() else { continue };
+        cursors.push((TRANSITIONS, shard, from, last.seq + 1));
+        signals.extend(work.deviations(&transitions).await?);
+        if transitions.len() == BATCH_LIMIT {
+            more = Look::More;
+        }
+    }
+    let from = store.cursor(SIGNALS, 0).await?;
+    let told = store.signals(from, BATCH_LIMIT).await?;
+    if let Some((last, _)) = told.last() {
+        cursors.push((SIGNALS, 0, from, last + 1));
+        if told.len() == BATCH_LIMIT {
+            more = Look::More;
+        }
+    }
+    signals.extend(told.into_iter().map(|(_, signal)| signal));
+    for signal in &signals {
+        work.take(signal).await?;
+    }
+    let from = store.cursor(DECISIONS, 0).await?;
+    let decisions = store.decisions(from, BATCH_LIMIT).await?;
+    if let Some(last) = decisions.last() {
+        cursors.push((DECISIONS, 0, from, last.seq + 1));
+    }
+    for decision in decisions.iter().filter(|numbered| numbered.decision.act.starts_with("alert.")) {
+        work.rule(decision).await?;
+    }
+    if cursors.is_empty() {
+        return Ok(Look::Done);
+    }
+    let changed = !work.changed.is_empty();
+    let places = work.places.into_iter().map(|((alert, _), place)| (alert, place)).collect();
+    let batch = Batch { cursors, alerts: work.changed.into_values().collect(), places, ruled: work.ruled };
+    store.commit_alerts(&batch, work.now).await?;
+    if changed {
+        context.nudges.alerts_changed();
+    }
+    Ok(more)
+}
+
+impl Work<'_> {
+    /// The signals that transitions of verdicts are.
+    async fn deviations(&mut self, transitions: &[Transition]) -> Result<Vec<Signal>, Error> {
+        let verdicts = |transition: &&Transition| {
+            transition.changes.iter().any(|change| matches!(change, Change::Verdict { .. }))
+        };
+        if !transitions.iter().any(|transition| verdicts(&transition)) {
+            return Ok(Vec::new());
+        }
+        let subjects = self.context.store.subjects().await?;
+        let mut signals = Vec::new();
+        for transition in transitions.iter().filter(verdicts) {
+            let Some(asset) = self.asset(transition.number).await? else { continue };
+            let environment = self.context.policies.environment(&asset.environment).await?;
+            for change in &transition.changes {
+                let Some((number, state)) = state(change) else { continue };
+                let Some(subject) = subjects.get(&number) else { continue };
+                let rule = environment.rules.get(&(subject.baseline.clone(), subject.rule.clone()));
+                signals.push(deviation(&asset, subject, rule, state, transition));
+            }
+        }
+        Ok(signals)
+    }
+
+    async fn asset(&mut self, number: AssetNumber) -> Result<Option<Asset>, Error> {
+        if let Some(known) = self.assets.get(&number) {
+            return Ok(known.clone());
+        }
+        let asset = self.context.store.asset_by_number(number).await?;
+        self.assets.insert(number, asset.clone());
+        Ok(asset)
+    }
+
+    /// Takes one signal into its group's alert.
+    async fn take(&mut self, signal: &Signal) -> Result<(), Error> {
+        let group = Group::of(signal).key();
+        let open = match self.open.get(&group) {
+            Some(open) => open.clone(),
+            None => self.context.store.open_alert(&group).await?,
+        };
+        let key = signal.member_key();
+        let member = match &open {
+            None => None,
+            Some(alert) => match self.members.get(&(alert.id, key)) {
+                Some(member) => *member,
+                None => self.context.store.alert_member(alert.id, &key).await?,
+            },
+        };
+        let fresh = AlertId::mint(self.now, self.context.ambient.random());
+        match alert::step(open.as_ref(), member, signal, fresh) {
+            Step::Nothing => {
+                self.open.insert(group, open);
+            }
+            Step::Opened(alert, member) | Step::Changed(alert, member) => {
+                self.members.insert((alert.id, key), Some(member));
+                let place = Place {
+                    member: key,
+                    asset: signal.asset,
+                    object: signal.object.clone(),
+                    summary: signal.summary.clone(),
+                    standing: member,
+                };
+                self.places.insert((alert.id, key), place);
+                self.open.insert(group, Some(alert.clone()));
+                self.changed.insert(alert.id, alert);
+            }
+        }
+        Ok(())
+    }
+
+    /// Rules on what a person did with an alert.
+    async fn rule(&mut self, numbered: &Numbered) -> Result<(), Error> {
+        let decision = &numbered.decision;
+        let refused = |class, reason: String| Outcome::Refused { class, reason };
+        let alert = match decision.target.parse::<AlertId>() {
+            Ok(id) => match self.changed.get(&id) {
+                Some(alert) => Some(alert.clone()),
+                None => self.context.store.alert(id).await?,
+            },
+            Err(_) => None,
+        };
+        let outcome = match alert {
+            None => refused(Refused::NotFound, format!("there is no alert `{}`", decision.target)),
+            Some(alert) => {
+                let next = match decision.act.as_str() {
+                    "alert.acknowledge" => alert.acknowledge(decision.person, decision.at),
+                    "alert.close" => alert.close(decision.person, &decision.reason, decision.at),
+                    _ => {
+                        return self.settle(
+                            numbered.seq,
+                            refused(Refused::Invalid, format!("there is no act `{}`", decision.act)),
+                        );
+                    }
+                };
+                match next {
+                    Ok(next) => {
+                        self.open.insert(next.group.key(), Some(next.clone()));
+                        self.changed.insert(next.id, next);
+                        Outcome::Accepted
+                    }
+                    Err(refusal) => refused(Refused::Conflict, refusal.to_string()),
+                }
+            }
+        };
+        self.settle(numbered.seq, outcome)
+    }
+
+    fn settle(&mut self, seq: i64, outcome: Outcome) -> Result<(), Error> {
+        self.ruled.push((seq, outcome, self.context.ambient.random()));
+        Ok(())
+    }
+}
+
+/// What a change of a verdict tells; nothing where a verdict first came as met or unknown.
+fn state(change: &Change) -> Option<(SubjectNumber, State)> {
+    let Change::Verdict { subject, from, to } = change else { return None };
+    let state = match to.map(|to| to.verdict) {
+        Some(Verdict::NotMet) => State::Firing,
+        Some(Verdict::Met) => State::Resolved,
+        Some(Verdict::Unknown(reason)) => State::Unknown(reason),
+        // The rule was withdrawn or its check edited: nobody asks for it any more.
+        None => State::Resolved,
+    };
+    (from.is_some() || state == State::Firing).then_some((*subject, state))
+}
+
+fn deviation(
+    asset: &Asset,
+    subject: &Subject,
+    rule: Option<&crate::policy::Rule>,
+    state: State,
+    transition: &Transition,
+) -> Signal {
+    let title = rule.map_or(subject.rule.as_str(), |rule| rule.title.as_str());
+    Signal {
+        kind: Kind::Deviation,
+        subject: format!("{}/{}", subject.baseline, subject.rule),
+        asset: asset.id,
+        object: String::new(),
+        state,
+        severity: rule.map_or(Severity::Medium, |rule| rule.severity),
+        labels: asset.labels(),
+        summary: format!("{}: {title}", asset.name),
+        at: transition.at,
+        backlog: transition.first_verdicts,
+    }
+}

@@ -1,0 +1,133 @@
+//! The notification stage: who is due to be told of an alert is told, and how it went is written.
+
+use std::time::Duration;
+
+use bartizan_core::monitoring::alert::{Alert, Stage};
+use bartizan_core::monitoring::notification::{Due, Sent, due, idempotency_key};
+use bartizan_core::monitoring::route::{Destination, Receiver, Routes};
+use bartizan_core::monitoring::silence::Silence;
+use bartizan_core::time::{self, Timestamp};
+use bartizan_store::notification::Notification;
+
+use super::{Context, Error, Look};
+use crate::channels::Message;
+
+/// How long one attempt has before another replica may take it over.
+const CLAIM: time::Duration = time::Duration::from_secs(60);
+
+/// How long after its end an alert is still looked at: long enough to tell of the end.
+const ENDED: time::Duration = time::Duration::from_hours(24);
+
+/// The first wait after a failed attempt, doubled each time.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// The longest wait between attempts.
+const RETRY_LIMIT: Duration = Duration::from_secs(900);
+
+pub(super) async fn look(context: Context) -> Result<Look, Error> {
+    let now = context.ambient.now();
+    let mut attempts = Vec::new();
+    while let Some(again) = context.store.reclaim_notification(now, now.plus(CLAIM)).await? {
+        attempts.push(again);
+    }
+    let silences: Vec<Silence> =
+        context.store.silences(now).await?.into_iter().map(|(_, silence)| silence).collect();
+    for alert in context.store.alerts_changed(now.minus(ENDED)).await? {
+        for destination in destinations(&context, &alert).await? {
+            attempts.extend(claim(&context, &alert, &destination, &silences, now).await?);
+        }
+    }
+    // A receiver that hangs holds up nobody else's page.
+    let sending = attempts.into_iter().map(|attempt| send(&context, attempt));
+    let sent = futures::future::join_all(sending).await;
+    sent.into_iter().collect::<Result<Vec<()>, Error>>()?;
+    Ok(Look::Done)
+}
+
+/// Where an alert goes, by the routes of its environment.
+async fn destinations(context: &Context, alert: &Alert) -> Result<Vec<Destination>, Error> {
+    let routes = routes(context, &alert.group.environment).await?;
+    Ok(routes.iter().flat_map(|routes| routes.destinations(&alert.labels())).collect())
+}
+
+async fn routes(context: &Context, environment: &str) -> Result<Vec<Routes>, Error> {
+    let documents = context.store.documents(environment).await?;
+    let routes = documents.iter().filter(|applied| applied.document.kind == "Route");
+    Ok(routes.filter_map(|applied| Routes::from_document(&applied.document).ok()).collect())
+}
+
+/// Claims what is due; nothing where another replica was quicker.
+async fn claim(
+    context: &Context,
+    alert: &Alert,
+    destination: &Destination,
+    silences: &[Silence],
+    now: Timestamp,
+) -> Result<Option<Notification>, Error> {
+    let last = context.store.last_sent(alert.id, &destination.receiver).await?;
+    let Due::Now(occasion) = due(alert, destination, last, silences, now) else { return Ok(None) };
+    let number = last.map_or(1, |last| last.number.saturating_add(1));
+    let claim = Notification {
+        alert: alert.id,
+        receiver: destination.receiver.clone(),
+        sent: Sent { number, occasion, severity: alert.severity, at: now },
+        idempotency_key: idempotency_key(alert, &destination.receiver, number).to_string(),
+        attempts: 1,
+    };
+    match context.store.claim_notification(&claim, now.plus(CLAIM)).await {
+        Ok(()) => Ok(Some(claim)),
+        Err(error) if error.class() == bartizan_core::error::Class::Conflict => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn send(context: &Context, attempt: Notification) -> Result<(), Error> {
+    let outcome = match message(context, &attempt).await? {
+        Ok((receiver, message)) => context.channels.send(&receiver, &message).await,
+        Err(problem) => Err(problem),
+    };
+    let now = context.ambient.now();
+    let outcome = outcome.map_err(|problem| {
+        tracing::warn!(
+            receiver = attempt.receiver,
+            attempt = attempt.attempts,
+            problem,
+            "a notification failed"
+        );
+        let wait = RETRY.saturating_mul(1 << attempt.attempts.min(16)).min(RETRY_LIMIT);
+        let ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
+        (problem, now.plus(time::Duration::from_millis(ms)))
+    });
+    context.store.finish_notification(&attempt, outcome, now).await?;
+    context.nudges.show();
+    Ok(())
+}
+
+/// What is sent, and to whom; or why it can't be any more.
+async fn message(
+    context: &Context,
+    attempt: &Notification,
+) -> Result<Result<(Receiver, Message), String>, Error> {
+    let Some(alert) = context.store.alert(attempt.alert).await? else {
+        return Ok(Err("the alert does not exist any more".to_owned()));
+    };
+    let routes = routes(context, &alert.group.environment).await?;
+    let receiver = routes.iter().find_map(|routes| routes.receiver(&attempt.receiver).cloned());
+    let Some(receiver) = receiver else {
+        return Ok(Err(format!("no route has a receiver `{}` any more", attempt.receiver)));
+    };
+    let places = context.store.alert_places(alert.id).await?;
+    let ended = match &alert.stage {
+        Stage::Open => None,
+        Stage::Resolved { at } | Stage::Closed { at, .. } => Some(*at),
+    };
+    let message = Message {
+        occasion: attempt.sent.occasion,
+        number: attempt.sent.number,
+        idempotency_key: attempt.idempotency_key.clone(),
+        ended,
+        alert,
+        places,
+    };
+    Ok(Ok((receiver, message)))
+}

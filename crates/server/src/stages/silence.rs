@@ -1,0 +1,124 @@
+//! The silence stage: notices assets that should report and don't, and writes down who was heard.
+//!
+//! After its own start a server calls nobody silent for one whole interval and the time between
+//! two writings: until then it may not have heard of an asset that is well.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use bartizan_core::asset::{Asset, Life};
+use bartizan_core::id::AssetId;
+use bartizan_core::monitoring::alert::Member;
+use bartizan_core::monitoring::signal::{Kind, Signal, State};
+use bartizan_core::time::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use super::{Context, Error};
+use crate::intake;
+use crate::signal::own_signal;
+
+/// How often the overlay is looked at.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// How often the times are written.
+const FLUSH: Duration = Duration::from_secs(30);
+
+/// After how many intervals without a word an asset is silent.
+const INTERVALS: u32 = 3;
+
+/// The subject of every silence.
+const SUBJECT: &str = "silence";
+
+pub(super) async fn run(context: Context, stop: CancellationToken) {
+    let started = context.ambient.now();
+    let replica = hex::encode(context.ambient.random::<8>());
+    let mut silent: Option<BTreeSet<AssetId>> = None;
+    let mut flushed = started;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(EVERY) => {}
+            () = stop.cancelled() => break,
+        }
+        let now = context.ambient.now();
+        if let Err(error) = look(&context, started, now, &mut silent).await {
+            tracing::error!(error = %error, "can't look who is silent");
+        }
+        if now.since(flushed).to_std() >= FLUSH {
+            flush(&context, &replica, now).await;
+            flushed = now;
+        }
+    }
+    flush(&context, &replica, context.ambient.now()).await;
+}
+
+async fn flush(context: &Context, replica: &str, now: Timestamp) {
+    if let Err(error) = context.last_seen.flush(&context.store, replica, now).await {
+        tracing::error!(error = %error, "can't write who was heard of");
+    }
+}
+
+async fn look(
+    context: &Context,
+    started: Timestamp,
+    now: Timestamp,
+    silent: &mut Option<BTreeSet<AssetId>>,
+) -> Result<(), Error> {
+    let limit = intake::INTERVAL * INTERVALS;
+    if now.since(started).to_std() < limit.max(intake::INTERVAL + FLUSH) {
+        return Ok(());
+    }
+    if silent.is_none() {
+        *silent = Some(known(context).await?);
+    }
+    let Some(silent) = silent else { return Ok(()) };
+    let elsewhere = context.store.last_seen().await?;
+    let mut signals = Vec::new();
+    let mut after = None;
+    loop {
+        let assets = context.store.assets(after, bartizan_store::asset::PAGE_LIMIT).await?;
+        let Some(last) = assets.last() else { break };
+        after = Some(last.number);
+        for asset in assets {
+            let here = context.last_seen.of(asset.number);
+            let heard = here.max(elsewhere.get(&asset.number).copied()).unwrap_or(asset.enrolled_at);
+            let missing = asset.life == Life::Enrolled && now.since(heard).to_std() >= limit;
+            if missing != silent.contains(&asset.id) {
+                signals.push((asset.number, signal(&asset, missing, heard, now)));
+                if missing {
+                    silent.insert(asset.id)
+                } else {
+                    silent.remove(&asset.id)
+                };
+            }
+        }
+    }
+    if !signals.is_empty() {
+        context.store.append_signals(&signals).await?;
+        context.nudges.alert();
+    }
+    Ok(())
+}
+
+/// Who was silent when this server started: their alerts are open.
+async fn known(context: &Context) -> Result<BTreeSet<AssetId>, Error> {
+    let mut silent = BTreeSet::new();
+    for alert in context.store.alerts(true, bartizan_store::alert::PAGE_LIMIT).await? {
+        if alert.group.kind == Kind::Silence {
+            let places = context.store.alert_places(alert.id).await?;
+            let firing = places.into_iter().filter(|place| matches!(place.standing, Member::Firing { .. }));
+            silent.extend(firing.map(|place| place.asset));
+        }
+    }
+    Ok(silent)
+}
+
+fn signal(asset: &Asset, missing: bool, heard: Timestamp, now: Timestamp) -> Signal {
+    let name = &asset.name;
+    let (state, summary) = match (missing, asset.life) {
+        (true, _) => (State::Firing, format!("{name} was last heard of at {heard}")),
+        // Nobody misses it any more: that ends the silence, and says nothing of its health.
+        (false, Life::Retired) => (State::Resolved, format!("{name} was retired")),
+        (false, _) => (State::Resolved, format!("{name} reports again")),
+    };
+    Signal { state, ..own_signal(asset, Kind::Silence, SUBJECT, summary, now) }
+}
