@@ -3,8 +3,13 @@
 //! Databases are read as files, so that it works on any root and starts no program. A broken record
 //! costs itself; a database that cannot be read costs itself, and is told.
 
+mod apk;
+mod apt;
 mod control;
 mod dpkg;
+mod lz4;
+
+use std::collections::BTreeMap;
 
 use bartizan_core::fact::{Package, Section};
 use bartizan_core::verdict::Reason;
@@ -15,11 +20,15 @@ use crate::root::{Error, Root};
 /// Faults that are told of one database: more tell no more of one that is broken throughout.
 const FAULTS: usize = 1000;
 
+/// Versions that repositories offer, sorted as text, by a package's name and architecture.
+pub type Candidates = BTreeMap<(String, String), Vec<String>>;
+
 /// What the databases gave.
 #[derive(Default)]
 struct Found {
     packages: Vec<Package>,
-    faults: Vec<Fault>,
+    /// What was wrong, and the reason that the section gives for it.
+    faults: Vec<(Fault, Reason)>,
     /// The databases that stand there.
     databases: usize,
     /// Those that could not be read, and why.
@@ -36,8 +45,8 @@ pub fn collect(root: &Root) -> Section<Vec<Package>> {
     for error in found.closed {
         section.miss(error.to_string(), error.reason());
     }
-    for fault in found.faults {
-        section.miss(fault.to_string(), Reason::Unparsable);
+    for (fault, reason) in found.faults {
+        section.miss(fault.to_string(), reason);
     }
     section
 }
@@ -46,7 +55,7 @@ pub fn collect(root: &Root) -> Section<Vec<Package>> {
 ///
 /// Fails where there is no database, or none that can be read.
 pub fn read(root: &Root) -> Result<Collected<Vec<Package>>, Error> {
-    let Found { packages, mut faults, databases, mut closed } = find(root);
+    let Found { packages, faults, databases, mut closed } = find(root);
     if databases == 0 {
         return Err(Error::Missing { path: dpkg::STATUS.into() });
     }
@@ -55,13 +64,23 @@ pub fn read(root: &Root) -> Result<Collected<Vec<Package>>, Error> {
     {
         return Err(error);
     }
+    let mut faults: Vec<Fault> = faults.into_iter().map(|(fault, _)| fault).collect();
     faults.extend(closed.iter().map(|error| Fault::new("package database", None, error)));
     Ok(Collected { items: packages, faults })
+}
+
+/// What the apt repositories that the host is configured for offered when it last asked them. A host
+/// without lists has none, and no fault.
+pub fn candidates(root: &Root) -> Collected<Candidates> {
+    apt::candidates(root)
 }
 
 fn find(root: &Root) -> Found {
     let mut found = Found::default();
     found.add(dpkg::read(root));
+    let faults = apt::tell_origins(root, &mut found.packages);
+    found.faults.extend(faults.into_iter().map(|fault| (fault, Reason::Unsupported)));
+    found.add(apk::read(root));
     found.packages.sort();
     found.packages.dedup();
     found
@@ -83,7 +102,7 @@ impl Found {
             Ok(Collected { items, faults }) => {
                 self.databases += 1;
                 self.packages.extend(items);
-                self.faults.extend(faults);
+                self.faults.extend(faults.into_iter().map(|fault| (fault, Reason::Unparsable)));
             }
             Err(Error::Missing { .. }) => {}
             Err(error) => {
