@@ -145,3 +145,32 @@ fn the_schema_is_json_schema() {
     assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
     assert_eq!(schema["properties"]["kind"]["const"], "Baseline");
 }
+
+/// Which numbers the benchmark for Debian 12 has stands in a corpus of controls.
+#[test]
+fn each_cis_number_of_the_shipped_baselines_is_one_of_the_benchmark() {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "where the corpora stand is told to tests by the environment alone"
+    )]
+    let Ok(corpora) = std::env::var("BARTIZAN_CORPORA") else {
+        eprintln!("left out: BARTIZAN_CORPORA does not say where the corpora stand");
+        return;
+    };
+    let controls = Path::new(&corpora).join("baselines/cac-controls/controls/cis_debian12.yml");
+    let controls = std::fs::read_to_string(controls).unwrap();
+    let known: Vec<&str> =
+        controls.lines().filter_map(|line| line.trim().strip_prefix("- id: ")).map(str::trim).collect();
+    let mut numbers = 0;
+    for file in ["content/baselines/debian-12.yaml", "content/baselines/openssh.yaml"] {
+        let output = baseline(&["evaluate", file, "-o", "json"]);
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        for rule in report["baselines"][0]["rules"].as_array().unwrap() {
+            for number in rule["references"]["cis"].as_array().into_iter().flatten() {
+                assert!(known.contains(&number.as_str().unwrap()), "{} names {number}", rule["rule"]);
+                numbers += 1;
+            }
+        }
+    }
+    assert!(numbers > 100, "{numbers}");
+}

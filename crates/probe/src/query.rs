@@ -148,32 +148,4 @@ impl From<Error> for Unseen {
 }
 
 #[cfg(test)]
-mod tests {
-    use bartizan_core::configuration::baseline::Example;
-
-    use super::*;
-
-    fn packages() -> HostProbe<Tree> {
-        let packages = [("a".to_owned(), "1.0-1".to_owned())];
-        HostProbe::of_example(&Example { packages: Some(packages.into()), ..Example::default() })
-    }
-
-    fn ask(probe: &mut HostProbe<Tree>, name: &str) -> Result<usize, Reason> {
-        match probe.items(&Query::Package { name: name.to_owned() }) {
-            Items::Known(items) => Ok(items.len()),
-            Items::Unknown { reason, .. } => Err(reason),
-        }
-    }
-
-    #[test]
-    fn a_package_that_was_not_found_is_absent_only_where_all_were_seen() {
-        let mut seen = packages();
-        assert_eq!((ask(&mut seen, "a"), ask(&mut seen, "b")), (Ok(1), Ok(0)));
-        let mut section = seen.packages.clone();
-        section.miss("/var/lib/dpkg/status:7", Reason::Unparsable);
-        let mut partly = packages().with_package_section(section);
-        assert_eq!((ask(&mut partly, "a"), ask(&mut partly, "b")), (Ok(1), Err(Reason::Unparsable)));
-        let mut none = HostProbe::new(Tree::default());
-        assert_eq!(ask(&mut none, "a"), Err(Reason::Unsupported));
-    }
-}
+mod tests;

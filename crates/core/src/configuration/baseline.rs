@@ -24,7 +24,9 @@ pub use check::{
     Check, Condition, FileTest, Format, Kind, LineTest, ModuleTest, PackageTest, Pattern, Scalar, Selection,
     SettingTest, SshdTest, SudoersDefaultTest, SysctlSource, SysctlTest, UnitTest,
 };
-pub use example::{Described, Example, ExampleFile, ExampleMount, ExampleSocket, ExampleUnit, Examples};
+pub use example::{
+    Described, Example, ExampleFile, ExampleMount, ExampleProtocol, ExampleSocket, ExampleUnit, Examples,
+};
 pub use fix::Fix;
 
 /// The `kind` of these documents.

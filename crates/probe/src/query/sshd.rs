@@ -137,6 +137,8 @@ impl Block {
     fn set(&mut self, keyword: &str, words: &[String]) {
         if value::is_list(keyword) {
             self.settings.entry(keyword.to_owned()).or_default().extend_from_slice(words);
+        } else if value::last_counts(keyword) {
+            self.settings.insert(keyword.to_owned(), words.to_vec());
         } else {
             self.settings.entry(keyword.to_owned()).or_insert_with(|| words.to_vec());
         }

@@ -140,8 +140,7 @@ fn read(
                 read(view, path, &text, depth + 1, files, lines)?;
             }
         }
-        let plain = if line.starts_with(['#', '@']) { "" } else { line };
-        let plain = split_outside_quotes(plain, '#').next().unwrap_or_default().trim();
+        let plain = if verb.starts_with("include") { "" } else { without_comment(line) };
         if !plain.is_empty() {
             lines.push(Line { place: format!("{path}:{}", number + 1), text: plain.to_owned() });
         }
@@ -152,6 +151,20 @@ fn read(
 fn absolute(target: &str) -> String {
     let target = target.trim().trim_matches('"').trim_end_matches('/');
     if target.starts_with('/') { target.to_owned() } else { format!("/etc/{target}") }
+}
+
+/// The line up to a `#` that no digit follows: `#1000` is a user's number.
+fn without_comment(line: &str) -> &str {
+    let mut quoted = false;
+    let mut letters = line.char_indices().peekable();
+    while let Some((at, letter)) = letters.next() {
+        quoted ^= letter == '"';
+        let number = letters.peek().is_some_and(|(_, next)| next.is_ascii_digit());
+        if letter == '#' && !quoted && !number {
+            return line.get(..at).unwrap_or_default().trim();
+        }
+    }
+    line
 }
 
 fn split_outside_quotes(text: &str, at: char) -> impl Iterator<Item = &str> {
@@ -193,7 +206,7 @@ mod tests {
                 FILE,
                 "User_Alias OPS = ada\nroot ALL=(ALL:ALL) ALL\n%sudo\tALL = \\\n  (ALL) NOPASSWD: NOEXEC: /bin/a, /bin/b:c\n@includedir /etc/sudoers.d\n",
             ),
-            ("/etc/sudoers.d/10-x", "ada ALL=/bin/ls # one\n"),
+            ("/etc/sudoers.d/10-x", "# more\nada ALL=/bin/ls # one\n#1000 ALL=(#0) ALL\n"),
             ("/etc/sudoers.d/y.bak", "eve ALL=(ALL) NOPASSWD: ALL\n"),
         ];
         let items = rules(&tree(&files)).unwrap();
@@ -205,6 +218,7 @@ mod tests {
                 "root | ALL:ALL | ALL | false",
                 "%sudo | ALL | /bin/a, /bin/b:c | true",
                 "ada | root | /bin/ls | false",
+                "#1000 | #0 | ALL | false",
             ]
         );
     }

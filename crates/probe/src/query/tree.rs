@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use bartizan_core::configuration::baseline::{Described, Example, ExampleFile, ExampleMount, ExampleSocket};
+use bartizan_core::configuration::baseline::{
+    Described, Example, ExampleFile, ExampleMount, ExampleProtocol, ExampleSocket,
+};
 use bartizan_core::fact::{Package, PackageManager};
 
 use super::HostProbe;
@@ -181,9 +183,11 @@ fn socket_table(sockets: &[ExampleSocket], protocol: &str) -> String {
     let state = if protocol.starts_with("tcp") { "0A" } else { "07" };
     let mut table = "  sl  local_address rem_address   st\n".to_owned();
     for socket in sockets {
-        let (name, address) = match socket.address {
-            IpAddr::V4(address) => (socket.protocol.clone(), address.octets().to_vec()),
-            IpAddr::V6(address) => (format!("{}6", socket.protocol), address.octets().to_vec()),
+        let (name, address) = match (socket.protocol, socket.address) {
+            (ExampleProtocol::Tcp, IpAddr::V4(address)) => ("tcp", address.octets().to_vec()),
+            (ExampleProtocol::Tcp, IpAddr::V6(address)) => ("tcp6", address.octets().to_vec()),
+            (ExampleProtocol::Udp, IpAddr::V4(address)) => ("udp", address.octets().to_vec()),
+            (ExampleProtocol::Udp, IpAddr::V6(address)) => ("udp6", address.octets().to_vec()),
         };
         if name != protocol {
             continue;

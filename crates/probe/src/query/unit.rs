@@ -31,22 +31,12 @@ pub(super) fn unit(view: &dyn View, name: &str, wanted: &Result<BTreeSet<String>
     if !vendor {
         return Err(Unseen::unsupported("there are no units of systemd"));
     }
-    let mut masked = false;
-    let mut installed = false;
-    for folder in FOLDERS {
-        let path = format!("{folder}/{name}");
-        let link = match view.link(&path) {
-            Ok(link) => link,
-            Err(Error::Missing { .. }) => continue,
-            Err(error) => return Err(error.into()),
-        };
-        if link.as_deref() == Some("/dev/null") {
-            masked = true;
-        } else {
-            installed = true;
-        }
-        // The first folder that has it decides whether it is masked.
-        break;
+    let (mut installed, masked) = file(view, name)?;
+    // `getty@tty1.service` is made from `getty@.service`.
+    if let Some((template, instance)) = name.split_once('@').filter(|_| !installed && !masked)
+        && let Some((_, suffix)) = instance.rsplit_once('.')
+    {
+        (installed, _) = file(view, &format!("{template}@.{suffix}"))?;
     }
     let script = name.strip_suffix(".service").unwrap_or(name);
     let script = view::exists(view, &format!("/etc/init.d/{script}"))?;
@@ -57,6 +47,21 @@ pub(super) fn unit(view: &dyn View, name: &str, wanted: &Result<BTreeSet<String>
     let item = Item::new(format!("unit {name}"));
     let item = item.with("installed", installed || masked || script).with("masked", masked);
     Ok(vec![item.with("enabled", enabled).with("active", active(view, name))])
+}
+
+/// Whether there is a file of that name, and whether it is masked: the first folder decides.
+fn file(view: &dyn View, name: &str) -> Result<(bool, bool), Error> {
+    for folder in FOLDERS {
+        match view.link(&format!("{folder}/{name}")) {
+            Ok(link) => {
+                let masked = link.as_deref() == Some("/dev/null");
+                return Ok((!masked, masked));
+            }
+            Err(Error::Missing { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((false, false))
 }
 
 fn active(view: &dyn View, name: &str) -> Field {
@@ -111,11 +116,13 @@ mod tests {
             ("on.service".to_owned(), unit(true, true, false)),
             ("off.service".to_owned(), unit(false, false, false)),
             ("masked.service".to_owned(), unit(true, false, true)),
+            ("made@.service".to_owned(), unit(false, false, false)),
         ];
         let tree = Tree::of(&Example { units: Some(units.into()), ..Example::default() });
         assert_eq!(fields(&tree, "on.service"), ["true", "true", "true", "false"]);
         assert_eq!(fields(&tree, "off.service"), ["true", "false", "false", "false"]);
         assert_eq!(fields(&tree, "masked.service"), ["true", "false", "false", "true"]);
+        assert_eq!(fields(&tree, "made@one.service"), ["true", "false", "false", "false"]);
         assert_eq!(fields(&tree, "none.service"), ["false", "false", "false", "false"]);
     }
 

@@ -87,11 +87,18 @@ pub struct ExampleUnit {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExampleSocket {
-    /// `tcp` or `udp`.
-    pub protocol: String,
+    pub protocol: ExampleProtocol,
     /// An IPv4 or IPv6 address.
     pub address: std::net::IpAddr,
     pub port: u16,
+}
+
+/// The protocol of a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ExampleProtocol {
+    Tcp,
+    Udp,
 }
 
 /// A mounted file system.

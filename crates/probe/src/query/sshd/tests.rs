@@ -30,6 +30,12 @@ fn the_first_value_counts_and_defaults_fill_the_rest() {
 }
 
 #[test]
+fn of_two_limits_for_starting_connections_the_last_counts() {
+    let seen = shown(&[(FILE, "MaxStartups 10:30:60\nMaxStartups 5\n")], &["maxstartups"]);
+    assert_eq!(seen, ["sshd_config: maxstartups=5:30:5"]);
+}
+
+#[test]
 fn included_files_are_read_where_they_are_included_in_the_order_of_their_names() {
     let files = [
         (FILE, "Include sshd_config.d/*.conf /etc/other\nPermitRootLogin yes\nMaxAuthTries 5\n"),

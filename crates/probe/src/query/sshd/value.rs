@@ -43,6 +43,11 @@ pub(super) fn is_list(keyword: &str) -> bool {
     LISTS.contains(&keyword)
 }
 
+/// sshd overwrites this one where it is given again, unlike all others.
+pub(super) fn last_counts(keyword: &str) -> bool {
+    keyword == "maxstartups"
+}
+
 pub(super) fn is_algorithms(keyword: &str) -> bool {
     ALGORITHMS.contains(&keyword)
 }
@@ -81,6 +86,8 @@ pub(super) fn plain(keyword: &str, words: &[String]) -> String {
         return seconds(&small).map_or(text, |seconds| seconds.to_string());
     }
     match (keyword, small.as_str()) {
+        // A single number is where dropping begins and where it ends.
+        ("maxstartups", number) if !number.contains(':') => format!("{number}:30:{number}"),
         ("permitrootlogin", "without-password") => "prohibit-password".to_owned(),
         ("loglevel" | "syslogfacility" | "fingerprinthash", _) => text.to_ascii_uppercase(),
         (_, "yes" | "true") => "yes".to_owned(),
