@@ -9,7 +9,11 @@
 
 pub mod detection;
 pub mod health;
+pub mod identity;
+pub mod link;
+pub mod observe;
 pub mod report;
 pub mod schedule;
 pub mod spool;
 pub mod state;
+pub mod tls;

@@ -75,6 +75,10 @@ impl<T: Send + 'static> Schedule<T> {
 
     /// Runs what is due, one after another, each within its limit.
     pub fn run(&mut self, now: Timestamp) -> Vec<(&'static str, Outcome<T>)> {
+        for entry in &mut self.entries {
+            // A clock that was set back must not keep a collector away for longer than its interval.
+            entry.due = entry.due.min(now.plus(entry.collector.every));
+        }
         let due = self.entries.iter_mut().filter(|entry| entry.due <= now);
         due.map(|entry| (entry.collector.name, entry.turn(now))).collect()
     }
@@ -145,6 +149,14 @@ mod tests {
         schedule.run(at(0));
         schedule.hasten("one", at(3));
         assert_eq!(schedule.run(at(3)).len(), 1);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_keeps_no_collector_away() {
+        let mut schedule = Schedule::new(vec![collector("one", 1_000, || 7)], at(9_000));
+        schedule.run(at(9_000));
+        assert_eq!(schedule.run(at(100)), []);
+        assert_eq!(schedule.run(at(110)).len(), 1);
     }
 
     #[test]

@@ -1,0 +1,150 @@
+//! The observers: two threads that look at the host, so that nothing which blocks or hangs stands
+//! in anybody's way. One runs the collectors; the other watches files, logs and measures.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel};
+use std::thread::{self, JoinHandle};
+
+use bartizan_core::canonical::Value;
+use bartizan_core::digest::Digest;
+use bartizan_core::fact::{Name, Package, Section, Unseen};
+use bartizan_core::monitoring::signal::Noticed;
+use bartizan_core::time::Timestamp;
+use bartizan_core::verdict::Reason;
+use bartizan_probe::root::Root;
+use bartizan_wire::policy::Policy;
+use bartizan_wire::report::Look;
+
+mod assignment;
+mod collect;
+mod judge;
+mod source;
+mod watch;
+
+/// The agent's clock.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// The section under which log files that can't be read are listed as unseen.
+pub const LOGS: &str = "logs";
+
+/// What an observer tells.
+#[derive(Debug)]
+pub enum Observation {
+    /// A collector's turn: what it found, or why it found nothing.
+    Section {
+        name: Name,
+        found: Result<Section<Value>, Reason>,
+    },
+    /// Every collector has had a turn.
+    Collected,
+    /// All rules of a policy were judged.
+    JudgedAll {
+        policy: Digest,
+        looks: Vec<Look>,
+        problems: Vec<String>,
+    },
+    /// Some rules were judged again; `gone` have no verdict any more.
+    Judged {
+        looks: Vec<Look>,
+        gone: Vec<(String, String)>,
+    },
+    Noticed(Vec<Noticed>),
+    /// What a source gave and dropped.
+    Tally {
+        source: &'static str,
+        seen: u64,
+        sent: u64,
+        dropped: u64,
+    },
+    /// What can't be seen under a name, all of it.
+    Unseen {
+        name: &'static str,
+        unseen: Vec<Unseen>,
+    },
+    /// Something of our own broke; it goes on without.
+    Problem(String),
+}
+
+/// What the watcher is told.
+#[derive(Debug)]
+enum Command {
+    Assign(Arc<Policy>),
+    Packages(Vec<Package>),
+    /// Every collector had a turn: packages are known by now, or are unknown.
+    Collected,
+    Stop,
+}
+
+/// The two threads.
+#[derive(Debug)]
+pub struct Observers {
+    watch: Sender<Command>,
+    collect: Sender<collect::Command>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Observers {
+    /// Starts looking. Observations go into `sink`, which makes them wait where it is full.
+    pub fn start<T: From<Observation> + Send + 'static>(
+        root: &Root,
+        logs: &[PathBuf],
+        clock: &Clock,
+        sink: &SyncSender<T>,
+    ) -> std::io::Result<Observers> {
+        let (watch, commands) = channel();
+        let watcher = watch::Watcher::new(root, logs, Arc::clone(clock));
+        let tell = teller(sink.clone());
+        let first = spawn("watch", move || watcher.run(&commands, &tell))?;
+        let (collect, commands) = channel();
+        let collector = collect::Collector::new(root, Arc::clone(clock), watch.clone());
+        let tell = teller(sink.clone());
+        let second = spawn("collect", move || collector.run(&commands, &tell))?;
+        Ok(Observers { watch, collect, threads: vec![first, second] })
+    }
+
+    /// Judges by this policy from now on.
+    pub fn assign(&self, policy: Arc<Policy>) {
+        // A watcher that is gone has said so, and nothing is judged any more.
+        let _ = self.watch.send(Command::Assign(policy));
+    }
+
+    /// Collects everything now.
+    pub fn hasten(&self) {
+        let _ = self.collect.send(collect::Command::Hasten);
+    }
+
+    /// Tells both to stop; a collector that hangs is not waited for.
+    pub fn stop(self) {
+        let _ = self.watch.send(Command::Stop);
+        let _ = self.collect.send(collect::Command::Stop);
+        drop(self.threads);
+    }
+}
+
+/// Passes an observation on; false where nobody listens any more.
+type Tell = Box<dyn Fn(Observation) -> bool + Send>;
+
+fn teller<T: From<Observation> + Send + 'static>(sink: SyncSender<T>) -> Tell {
+    Box::new(move |observation| sink.send(observation.into()).is_ok())
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
+    thread::Builder::new().name(format!("bartizan-{name}")).spawn(run)
+}
+
+/// What is waiting among commands, or the end of the wait.
+enum Wait<T> {
+    Command(T),
+    Elapsed,
+    Over,
+}
+
+fn wait<T>(commands: &Receiver<T>, limit: std::time::Duration) -> Wait<T> {
+    use std::sync::mpsc::RecvTimeoutError;
+    match commands.recv_timeout(limit) {
+        Ok(command) => Wait::Command(command),
+        Err(RecvTimeoutError::Timeout) => Wait::Elapsed,
+        Err(RecvTimeoutError::Disconnected) => Wait::Over,
+    }
+}

@@ -1,0 +1,118 @@
+//! A policy as the watcher takes it: documents read by their kinds. What can't be read is named,
+//! and the rest holds.
+
+use bartizan_core::canonical::Value;
+use bartizan_core::configuration::baseline::{self, Baseline};
+use bartizan_core::document::Document;
+use bartizan_core::monitoring::health::Health;
+use bartizan_detect::detector::Detector;
+use bartizan_detect::rules::Rules;
+use bartizan_wire::policy::{DOCUMENTS_LIMIT, Policy};
+
+/// The most problems that are told of one policy.
+const PROBLEMS_LIMIT: usize = 20;
+
+/// What a policy assigns.
+#[derive(Debug, Default)]
+pub(super) struct Assignment {
+    pub(super) baselines: Vec<Baseline>,
+    pub(super) health: Vec<Health>,
+    /// None where there are no rules.
+    pub(super) detector: Option<Detector>,
+    pub(super) problems: Vec<String>,
+}
+
+impl Assignment {
+    /// Reads a policy.
+    pub(super) fn read(policy: &Policy) -> Assignment {
+        let mut assignment = Assignment::default();
+        let mut rules = Rules::default();
+        for written in policy.documents.iter().take(DOCUMENTS_LIMIT) {
+            match Document::from_value("policy", written.clone()) {
+                Ok(document) => assignment.take(&document, &mut rules),
+                Err(fault) => assignment.problems.push(fault.to_string()),
+            }
+        }
+        if !rules.is_empty() {
+            match Detector::new(&rules) {
+                Ok(detector) => assignment.detector = Some(detector),
+                Err(error) => assignment.problems.push(error.to_string()),
+            }
+        }
+        let more = assignment.problems.len().saturating_sub(PROBLEMS_LIMIT);
+        assignment.problems.truncate(PROBLEMS_LIMIT);
+        if more > 0 {
+            assignment.problems.push(format!("{more} more"));
+        }
+        assignment
+    }
+
+    fn take(&mut self, document: &Document, rules: &mut Rules) {
+        match document.kind.as_str() {
+            baseline::KIND => match Baseline::from_document(document) {
+                Ok(baseline) => self.baselines.push(baseline),
+                Err(faults) => self.problems.extend(faults.iter().map(ToString::to_string)),
+            },
+            "Health" => match Health::from_document(document) {
+                Ok(health) => self.health.push(health),
+                Err(fault) => self.problems.push(fault.to_string()),
+            },
+            "Detection" => self.detection(document, rules),
+            // A newer server's: nothing here can judge it.
+            other => self.problems.push(format!("{}: this agent knows no {other}", document.name)),
+        }
+    }
+
+    /// A detection's `spec` is a Sigma rule or correlation, or `rules`: a list of them that belong
+    /// together. A document whose rules can't be compiled is left out, so that the others can.
+    fn detection(&mut self, document: &Document, rules: &mut Rules) {
+        let texts: Vec<String> = match document.spec.get("rules") {
+            Some(Value::Array(rules)) => rules.iter().map(Value::to_canonical).collect(),
+            _ => vec![document.spec.to_canonical()],
+        };
+        let mut own = Rules::default();
+        texts.iter().for_each(|text| own.read(&document.name, text));
+        if let Some(fault) = own.faults().first() {
+            return self.problems.push(fault.to_string());
+        }
+        match Detector::new(&own) {
+            Ok(_) => texts.iter().for_each(|text| rules.read(&document.name, text)),
+            Err(error) => self.problems.push(format!("{}: {error}", document.name)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bartizan_core::digest::Digest;
+
+    fn policy(documents: &[&str]) -> Policy {
+        let documents = documents.iter().map(|text| Value::parse(text).unwrap()).collect();
+        Policy { wire: 1, etag: Digest::of_bytes(b""), documents }
+    }
+
+    #[test]
+    fn each_kind_is_read_and_what_can_not_be_is_named_while_the_rest_holds() {
+        let good = r#"{"kind":"Detection","name":"sudo","spec":{"title":"t","level":"high",
+            "logsource":{"product":"linux","service":"sudo"},
+            "detection":{"s":{"outcome":"failure"},"condition":"s"}}}"#;
+        let list = r#"{"kind":"Detection","name":"two","spec":{"rules":[
+            {"title":"a","name":"a","level":"low","logsource":{"product":"linux"},
+             "detection":{"s":{"action":"login"},"condition":"s"}},
+            {"title":"b","level":"high","correlation":{"type":"event_count","rules":["a"],
+             "group-by":["source_ip"],"timespan":"1m","condition":{"gte":5}}}]}}"#;
+        let health = r#"{"kind":"Health","name":"host","spec":{"thresholds":[
+            {"id":"disk","measure":"disk_used","above":"90%","severity":"high","summary":"full"}]}}"#;
+        let bad = [
+            r#"{"kind":"Detection","name":"bad","spec":{"title":"x"}}"#,
+            r#"{"kind":"Baseline","name":"none","spec":{}}"#,
+            r#"{"kind":"Oracle","name":"future","spec":{}}"#,
+            r#"{"name":"kindless"}"#,
+        ];
+        let read = Assignment::read(&policy(&[&[good, list, health], &bad[..]].concat()));
+        assert_eq!((read.baselines.len(), read.health.len()), (0, 1));
+        assert!(read.detector.is_some(), "{:?}", read.problems);
+        assert_eq!(read.problems.len(), bad.len(), "{:?}", read.problems);
+    }
+}

@@ -1,0 +1,232 @@
+//! The watching thread: logs twice a second, files that rules read every second, measures every
+//! other second. A step that panics is told and costs itself alone.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+use bartizan_core::fact::Unseen;
+use bartizan_core::time::Timestamp;
+use bartizan_core::verdict::Reason;
+use bartizan_probe::measure::Meter;
+use bartizan_probe::root::Root;
+use bartizan_wire::policy::Policy;
+
+use super::assignment::Assignment;
+use super::judge::{Judge, Judged};
+use super::{Clock, Command, LOGS, Observation, Tell, Wait, wait};
+use crate::{detection, health};
+
+/// The shortest interval: logs are looked at in each tick.
+const TICK: Duration = Duration::from_millis(500);
+
+/// Files that rules read are looked at in each of so many ticks.
+const FILES_EVERY: u64 = 2;
+
+/// Measures are taken in each of so many ticks.
+const MEASURES_EVERY: u64 = 4;
+
+/// What is watched on one host.
+pub(super) struct Watcher {
+    root: Root,
+    logs: Vec<PathBuf>,
+    clock: Clock,
+    judge: Judge,
+    health: health::Watch,
+    measured: bool,
+    meter: Meter,
+    detection: Option<detection::Watch>,
+    unseen: Vec<Unseen>,
+    /// A policy that waits until packages are known.
+    waiting: Option<Arc<Policy>>,
+    collected: bool,
+}
+
+impl Watcher {
+    pub(super) fn new(root: &Root, logs: &[PathBuf], clock: Clock) -> Self {
+        Self {
+            root: root.clone(),
+            logs: logs.to_vec(),
+            clock,
+            judge: Judge::new(root.clone()),
+            health: health::Watch::default(),
+            measured: false,
+            meter: Meter::default(),
+            detection: None,
+            unseen: Vec::new(),
+            waiting: None,
+            collected: false,
+        }
+    }
+
+    pub(super) fn run(mut self, commands: &Receiver<Command>, tell: &Tell) {
+        let mut ticks = 0;
+        let mut next = Instant::now();
+        loop {
+            let told = match wait(commands, next.saturating_duration_since(Instant::now())) {
+                Wait::Command(Command::Stop) | Wait::Over => return,
+                Wait::Command(command) => self.guarded(|watcher| watcher.command(command)),
+                Wait::Elapsed => {
+                    ticks += 1;
+                    // What was slept through is not made up for.
+                    next = Instant::now() + TICK;
+                    let now = (self.clock)();
+                    let mut told = self.guarded(|watcher| watcher.logs(now));
+                    if ticks % FILES_EVERY == 0 {
+                        told.extend(self.guarded(|watcher| watcher.files(now)));
+                    }
+                    if ticks % MEASURES_EVERY == 0 {
+                        told.extend(self.guarded(|watcher| watcher.measures(now)));
+                    }
+                    told
+                }
+            };
+            if !told.into_iter().all(tell) {
+                return;
+            }
+        }
+    }
+
+    fn guarded(&mut self, step: impl FnOnce(&mut Watcher) -> Vec<Observation>) -> Vec<Observation> {
+        catch_unwind(AssertUnwindSafe(|| step(self))).unwrap_or_else(|_| {
+            vec![Observation::Problem(
+                "a step of the watch broke off; what it watches may be late".to_owned(),
+            )]
+        })
+    }
+
+    fn command(&mut self, command: Command) -> Vec<Observation> {
+        match command {
+            Command::Assign(policy) => self.waiting = Some(policy),
+            Command::Packages(packages) => self.judge.installed(packages),
+            Command::Collected => self.collected = true,
+            Command::Stop => {}
+        }
+        if !self.collected {
+            return Vec::new();
+        }
+        match self.waiting.take() {
+            Some(policy) => self.assign(&policy),
+            None => Vec::new(),
+        }
+    }
+
+    fn assign(&mut self, policy: &Policy) -> Vec<Observation> {
+        let now = (self.clock)();
+        let Assignment { baselines, health, detector, mut problems } = Assignment::read(policy);
+        self.measured = !health.is_empty();
+        self.health.assign(&health);
+        match (detector, &mut self.detection) {
+            (Some(detector), Some(watch)) => watch.assign(detector),
+            (Some(detector), none) => {
+                *none = Some(detection::Watch::new(&self.root, detector, self.logs.clone()));
+            }
+            (None, watch) => *watch = None,
+        }
+        let (judged, beyond) = self.judge.assign(baselines, now);
+        if beyond > 0 {
+            problems.push(format!("{beyond} rules are beyond what one asset may have, and are not judged"));
+        }
+        vec![Observation::JudgedAll { policy: policy.etag, looks: judged.looks, problems }]
+    }
+
+    fn logs(&mut self, now: Timestamp) -> Vec<Observation> {
+        let mut told = Vec::new();
+        let Some(watch) = &mut self.detection else { return told };
+        let look = watch.look(&self.root, now);
+        if look.seen > 0 || look.dropped > 0 {
+            let sent = look.noticed.len() as u64;
+            let (source, seen, dropped) = ("detection", look.seen, look.dropped);
+            told.push(Observation::Tally { source, seen, sent, dropped });
+        }
+        if !look.noticed.is_empty() {
+            told.push(Observation::Noticed(look.noticed));
+        }
+        let unseen = unseen_logs(&self.root, &self.logs, look.unknown);
+        if unseen != self.unseen {
+            self.unseen.clone_from(&unseen);
+            told.push(Observation::Unseen { name: LOGS, unseen });
+        }
+        told
+    }
+
+    fn files(&mut self, now: Timestamp) -> Vec<Observation> {
+        let Judged { looks, gone } = self.judge.look(now);
+        if looks.is_empty() && gone.is_empty() {
+            return Vec::new();
+        }
+        vec![Observation::Judged { looks, gone }]
+    }
+
+    fn measures(&mut self, now: Timestamp) -> Vec<Observation> {
+        if !self.measured {
+            return Vec::new();
+        }
+        let readings = self.meter.sample(&self.root);
+        let noticed = self.health.step(&readings, now);
+        if noticed.is_empty() { Vec::new() } else { vec![Observation::Noticed(noticed)] }
+    }
+}
+
+/// Logs that can't be read. Distributions have one of several names for theirs: a missing one is
+/// told only where none is there.
+fn unseen_logs(root: &Root, logs: &[PathBuf], unknown: Vec<(PathBuf, Reason)>) -> Vec<Unseen> {
+    let any = logs.iter().any(|path| root.exists(path));
+    let told = unknown.into_iter().filter(|(path, _)| !any || root.exists(path));
+    told.map(|(path, reason)| Unseen { what: path.display().to_string(), reason }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bartizan_core::canonical::Value;
+    use bartizan_core::digest::Digest;
+    use bartizan_core::monitoring::signal::Kind;
+    use bartizan_core::verdict::Verdict;
+    use std::sync::mpsc::channel;
+
+    fn policy() -> Arc<Policy> {
+        let documents = [
+            r#"{"kind":"Baseline","name":"b","spec":{"title":"B","rules":[{"id":"motd","title":"T",
+                "rationale":"R","severity":"low","remediation":"M","check":{"file":{"path":"/etc/motd","exists":true}}}]}}"#,
+            r#"{"kind":"Detection","name":"d","spec":{"title":"Refused","level":"high",
+                "logsource":{"product":"linux","service":"sshd"},
+                "detection":{"s":{"action":"login","outcome":"failure"},"condition":"s"}}}"#,
+        ];
+        let documents = documents.iter().map(|text| Value::parse(text).unwrap()).collect();
+        Arc::new(Policy { wire: 1, etag: Digest::of_bytes(b"p"), documents })
+    }
+
+    #[test]
+    fn a_changed_file_and_a_refused_login_are_told_by_themselves() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("etc")).unwrap();
+        std::fs::write(folder.path().join("auth.log"), "").unwrap();
+        let root = Root::at(folder.path()).unwrap();
+        let clock: Clock = Arc::new(|| Timestamp::from_millis(1_000));
+        let watcher = Watcher::new(&root, &[PathBuf::from("/auth.log")], clock);
+        let (commands, received) = channel();
+        let (sender, told) = channel();
+        commands.send(Command::Assign(policy())).unwrap();
+        commands.send(Command::Collected).unwrap();
+        let tell: Tell = Box::new(move |observation| sender.send(observation).is_ok());
+        let thread = std::thread::spawn(move || watcher.run(&received, &tell));
+        let next = || told.recv_timeout(Duration::from_secs(20)).unwrap();
+        let Observation::JudgedAll { looks, problems, .. } = next() else { panic!("no verdicts") };
+        assert_eq!((looks[0].verdict, problems.len()), (Verdict::NotMet, 0));
+        std::fs::write(folder.path().join("etc/motd"), "hello").unwrap();
+        let Observation::Judged { looks, .. } = next() else { panic!("no change") };
+        assert_eq!(looks[0].verdict, Verdict::Met);
+        let line = "Nov 23 20:34:38 h sshd[9]: Failed password for root from 192.0.2.7 port 4022 ssh2\n";
+        std::fs::write(folder.path().join("auth.log"), line).unwrap();
+        let noticed = std::iter::repeat_with(next).find_map(|observation| match observation {
+            Observation::Noticed(noticed) => Some(noticed),
+            _ => None,
+        });
+        assert_eq!(noticed.unwrap()[0].kind, Kind::Detection);
+        commands.send(Command::Stop).unwrap();
+        thread.join().unwrap();
+    }
+}
