@@ -8,6 +8,7 @@ mod apt;
 mod control;
 mod dpkg;
 mod lz4;
+mod rpm;
 
 use std::collections::BTreeMap;
 
@@ -81,6 +82,11 @@ fn find(root: &Root) -> Found {
     let faults = apt::tell_origins(root, &mut found.packages);
     found.faults.extend(faults.into_iter().map(|fault| (fault, Reason::Unsupported)));
     found.add(apk::read(root));
+    match rpm::read(root) {
+        // What an older rpm left beside the database that is read is no longer kept.
+        Err(Error::Missing { .. }) => found.unread(rpm::unread(root)),
+        database => found.add(database),
+    }
     found.packages.sort();
     found.packages.dedup();
     found
@@ -110,6 +116,12 @@ impl Found {
                 self.closed.push(error);
             }
         }
+    }
+
+    /// Tells of a database in a format that is not read.
+    fn unread(&mut self, database: Option<Fault>) {
+        self.databases += usize::from(database.is_some());
+        self.faults.extend(database.map(|fault| (fault, Reason::Unsupported)));
     }
 }
 
