@@ -1,6 +1,6 @@
 //! Loading rules: each file is read on its own, and what can't be used is named, never dropped.
 
-use bartizan_core::document::Fault;
+use bartizan_core::document::{Document, Fault};
 use bartizan_core::severity::Severity;
 use rsigma_parser::{Level, LogSource, SigmaCollection, parse_sigma_yaml};
 
@@ -29,7 +29,30 @@ pub struct Summary {
     pub source: Source,
 }
 
+/// The kind of document that holds rules.
+pub const KIND: &str = "Detection";
+
+/// The `spec` of a `Detection` document: Sigma's own YAML, as text, since Sigma has its own rules
+/// for what may stand in it.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    sigma: String,
+}
+
 impl Rules {
+    /// Reads the rules of a `Detection` document into these.
+    pub fn read_document(&mut self, document: &Document) -> Result<(), Fault> {
+        let written: Written = document.spec_as()?;
+        let before = self.faults.len();
+        self.read(&document.name, &written.sigma);
+        match self.faults.get(before) {
+            Some(fault) => Err(document.fault("sigma", fault.message.clone())),
+            None if self.is_empty() => Err(document.fault("sigma", "holds no rule")),
+            None => Ok(()),
+        }
+    }
+
     /// Reads one file of rules; `file` is its name for the faults.
     pub fn read(&mut self, file: &str, text: &str) {
         let fault = |message: String| Fault { file: file.to_owned(), line: 0, message };
@@ -103,6 +126,22 @@ fn source(logsource: &LogSource) -> Source {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_document_gives_its_rules_and_a_broken_one_names_the_place() {
+        let rule = "title: t\nlogsource: {product: linux}\ndetection: {s: {a: b}, condition: s}\n";
+        let text =
+            |sigma: &str| format!("kind: Detection\nname: d\nspec:\n  sigma: {}\n", serde_json::json!(sigma));
+        let document =
+            |sigma: &str| bartizan_core::document::parse("d.yaml", &text(sigma)).unwrap().remove(0);
+        let mut rules = Rules::default();
+        rules.read_document(&document(rule)).unwrap();
+        assert_eq!(rules.len(), 1);
+        let error = Rules::default().read_document(&document("title: x")).unwrap_err().to_string();
+        assert!(error.starts_with("d.yaml:4: `spec.sigma`"), "{error}");
+        let error = Rules::default().read_document(&document("")).unwrap_err().to_string();
+        assert!(error.contains("spec.sigma"), "{error}");
+    }
 
     #[test]
     fn what_can_not_be_read_is_named_with_its_file_and_the_rest_stands() {

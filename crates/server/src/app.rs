@@ -17,6 +17,7 @@ use crate::nudge::Nudges;
 use crate::policy::Policies;
 use crate::stages::{self, Context, matching::Feeds};
 use crate::tasks::Tasks;
+use crate::web::Web;
 
 /// What a replica is started with.
 #[derive(Clone, Debug)]
@@ -63,11 +64,8 @@ impl Error {
 /// One replica, running.
 #[derive(Debug)]
 pub struct App {
-    pub store: Store,
-    pub ambient: Ambient,
-    pub policies: Policies,
-    pub nudges: Nudges,
-    pub feeds: Feeds,
+    /// What handlers work with: a program in the same process may ask it directly.
+    pub web: Web,
     keys: Arc<Keys>,
     tasks: Tasks,
     people: SocketAddr,
@@ -117,19 +115,18 @@ impl App {
         let router = intake.router();
         let ends = stop.clone();
         tasks.start("agents' listener", async move { agents.serve(router, ends).await }).await;
-        let router = axum::Router::new();
-        tasks.start("people's listener", async move { people.serve(router, stop).await }).await;
-        Ok(App {
+        let web = Web {
             store,
             ambient,
-            policies,
             nudges,
-            feeds: context.feeds,
-            keys,
-            tasks,
-            people: addresses.0,
-            agents: addresses.1,
-        })
+            policies,
+            last_seen: context.last_seen.clone(),
+            feeds: context.feeds.clone(),
+            ledger_key: keys.ledger.key().clone(),
+        };
+        let router = crate::web::router(&web);
+        tasks.start("people's listener", async move { people.serve(router, stop).await }).await;
+        Ok(App { web, keys, tasks, people: addresses.0, agents: addresses.1 })
     }
 
     /// Where people and their programs connect.

@@ -8,7 +8,9 @@
 //! [`stages`] (what is derived, and by whom).
 
 pub mod ambient;
+pub mod api;
 pub mod app;
+pub mod auth;
 pub mod channels;
 pub mod intake;
 pub mod keys;
@@ -19,5 +21,6 @@ pub mod problem;
 mod signal;
 pub mod stages;
 pub mod tasks;
+pub mod web;
 
 pub use app::{App, Settings};

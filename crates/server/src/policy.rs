@@ -114,6 +114,17 @@ impl Policies {
         Ok(Environment { read_at: now, etag, documents, rules })
     }
 
+    /// What people have to know of a rule, whichever environment holds it.
+    pub async fn rule(&self, baseline: &str, rule: &str) -> Result<Option<Rule>, Error> {
+        let key = (baseline.to_owned(), rule.to_owned());
+        for name in self.store.environments().await? {
+            if let Some(found) = self.environment(&name).await?.rules.get(&key) {
+                return Ok(Some(found.clone()));
+            }
+        }
+        Ok(None)
+    }
+
     /// Forgets what was read: documents were applied here.
     pub fn changed(&self) {
         self.environments.write().unwrap_or_else(PoisonError::into_inner).clear();

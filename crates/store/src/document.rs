@@ -115,6 +115,13 @@ impl Store {
         reading.all(sql, [kind.into()]).await?.iter().map(read).collect()
     }
 
+    /// The environments that have documents.
+    pub async fn environments(&self) -> Result<Vec<String>, Error> {
+        let reading = self.reading("read the environments");
+        let sql = "SELECT DISTINCT environment FROM document ORDER BY environment";
+        reading.all(sql, []).await?.iter().map(|row| row.get(0)).collect()
+    }
+
     /// One digest over all documents of an environment: it changes when any of them does.
     pub async fn documents_etag(&self, environment: &str) -> Result<Digest, Error> {
         let reading = self.reading("read the digests of documents");

@@ -137,6 +137,19 @@ impl Store {
         Ok(all)
     }
 
+    /// On whom each build is present, over all shards.
+    pub async fn present_by_tuple(&self) -> Result<BTreeMap<u32, RoaringBitmap>, Error> {
+        let reading = self.reading("read who has which package");
+        let rows = reading
+            .all("SELECT id, bitmap FROM posture WHERE about = 'tuple' AND plane = 'present'", [])
+            .await?;
+        let mut all: BTreeMap<u32, RoaringBitmap> = BTreeMap::new();
+        for row in &rows {
+            *all.entry(row.number(0)?).or_default() |= bitmap(&row.get::<Vec<u8>>(1)?)?;
+        }
+        Ok(all)
+    }
+
     /// Throws the whole index away; the stage builds it anew from the first transition.
     pub async fn drop_index(&self) -> Result<(), Error> {
         let tx = self.begin("drop the posture's index").await?;

@@ -139,6 +139,15 @@ impl Store {
         reading.all(sql, [vulnerability.into()]).await?.iter().map(known).collect()
     }
 
+    /// Every build that a vulnerability affects, by vulnerability; at most `limit` pairs.
+    pub async fn affected(&self, limit: usize) -> Result<Vec<(String, Known)>, Error> {
+        let reading = self.reading("read what is affected");
+        let sql = "SELECT tuple, known_at, body, vulnerability FROM vulnerability_match
+                   WHERE verdict = 'affected' ORDER BY vulnerability, tuple LIMIT $1";
+        let rows = reading.all(sql, [(limit as i64).into()]).await?;
+        rows.iter().map(|row| Ok((row.get(3)?, known(row)?))).collect()
+    }
+
     /// Replaces what is known of tuples after they were matched against the feeds at this
     /// digest. A pair that was known keeps its first time.
     pub async fn put_matches(

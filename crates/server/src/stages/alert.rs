@@ -89,12 +89,14 @@ pub(super) async fn look(context: Context) -> Result<Look, Error> {
     if cursors.is_empty() {
         return Ok(Look::Done);
     }
-    let changed = !work.changed.is_empty();
+    let (changed, ruled) = (!work.changed.is_empty(), !work.ruled.is_empty());
     let places = work.places.into_iter().map(|((alert, _), place)| (alert, place)).collect();
     let batch = Batch { cursors, alerts: work.changed.into_values().collect(), places, ruled: work.ruled };
     store.commit_alerts(&batch, work.now).await?;
     if changed {
         context.nudges.alerts_changed();
+    } else if ruled {
+        context.nudges.show();
     }
     Ok(more)
 }

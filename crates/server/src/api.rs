@@ -1,0 +1,97 @@
+//! The JSON API: one file for each noun, each with the shapes that it answers with.
+//!
+//! The console's pages are drawn from the same functions, so that a page never shows what the
+//! API does not tell.
+
+use axum::response::Json;
+use bartizan_core::error::Class;
+use bartizan_core::person::Person;
+use bartizan_store::decision::{Decision, Outcome, Refused};
+use std::time::Duration;
+
+use crate::problem::Problem;
+use crate::web::{Route, Web};
+
+pub mod alert;
+pub mod asset;
+pub mod document;
+pub mod enrolment;
+pub mod feed;
+pub mod finding;
+pub mod ledger;
+pub mod posture;
+pub mod session;
+
+/// How long an act waits for its stage before it is answered as pending.
+const RULING: Duration = Duration::from_secs(1);
+
+/// The routes of every noun.
+pub fn routes() -> Vec<Route> {
+    let nouns = [
+        alert::routes(),
+        asset::routes(),
+        document::routes(),
+        enrolment::routes(),
+        feed::routes(),
+        finding::routes(),
+        ledger::routes(),
+        posture::routes(),
+        session::routes(),
+    ];
+    nouns.into_iter().flatten().collect()
+}
+
+/// An answer in JSON, or a problem.
+pub(crate) type Answer<T> = Result<Json<T>, Problem>;
+
+/// What became of an act.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum Ruled {
+    Accepted,
+    /// Its stage has not ruled yet; it will.
+    Pending,
+}
+
+/// Appends a person's act, and waits a moment for its owning stage to rule.
+pub(crate) async fn decide(
+    web: &Web,
+    person: &Person,
+    act: &str,
+    target: &str,
+    reason: &str,
+) -> Result<Ruled, Problem> {
+    let decision = Decision {
+        at: web.ambient.now(),
+        person: person.id,
+        role: person.roles.first().copied(),
+        act: act.to_owned(),
+        target: target.to_owned(),
+        expected: None,
+        reason: reason.to_owned(),
+        details: None,
+    };
+    let mut shown = web.nudges.shown();
+    let seq = web.store.append_decision(&decision, web.ambient.random()).await?;
+    web.nudges.alert();
+    let deadline = tokio::time::Instant::now() + RULING;
+    loop {
+        match web.store.outcome(seq).await? {
+            Some(Outcome::Accepted) => return Ok(Ruled::Accepted),
+            Some(Outcome::Refused { class, reason }) => return Err(Problem::new(refused(class), reason)),
+            None => {}
+        }
+        if tokio::time::timeout_at(deadline, shown.changed()).await.is_err() {
+            return Ok(Ruled::Pending);
+        }
+    }
+}
+
+const fn refused(class: Refused) -> Class {
+    match class {
+        Refused::Invalid => Class::Invalid,
+        Refused::NotFound => Class::NotFound,
+        Refused::Conflict => Class::Conflict,
+        Refused::Denied => Class::Denied,
+    }
+}

@@ -1,0 +1,223 @@
+//! Alerts: what a human must look at, and what people do about it.
+
+use axum::extract::{Extension, Path, Query, State};
+use axum::http::Method;
+use axum::response::Json;
+use axum::routing::{get, post};
+use bartizan_core::id::AlertId;
+use bartizan_core::monitoring::alert::{Alert, Member, Stage};
+use bartizan_core::person::Person;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Answer, Ruled, decide};
+use crate::auth::{READERS, RESPONDERS};
+use crate::problem::Problem;
+use crate::web::{Route, Web};
+
+/// The most alerts that one page lists.
+const PAGE_LIMIT: usize = 200;
+
+/// One alert in a list.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Row {
+    pub id: String,
+    pub kind: String,
+    pub subject: String,
+    pub service: String,
+    pub environment: String,
+    pub severity: String,
+    pub summary: String,
+    pub opened_at: String,
+    /// `open`, `resolved` or `closed`.
+    pub stage: String,
+    pub ended_at: Option<String>,
+    pub firing: u32,
+    pub unknown: u32,
+    pub resolved: u32,
+    /// Who took it on.
+    pub acknowledged_by: Option<String>,
+}
+
+/// One alert with its places and who was told.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Described {
+    #[serde(flatten)]
+    pub row: Row,
+    /// Why a person ended it.
+    pub reason: Option<String>,
+    pub places: Vec<Place>,
+    pub notifications: Vec<Told>,
+}
+
+/// One place of one asset.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Place {
+    pub asset: String,
+    pub object: String,
+    pub summary: String,
+    /// `firing`, `unknown` or `resolved`.
+    pub state: String,
+    pub since: String,
+}
+
+/// Who was told, and how it went.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Told {
+    pub receiver: String,
+    pub number: u32,
+    pub occasion: String,
+    pub at: String,
+    /// `claimed`, `delivered` or `failed`.
+    pub state: String,
+    pub attempts: u32,
+    pub problem: Option<String>,
+}
+
+/// A page of alerts, the newest first.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct List {
+    pub alerts: Vec<Row>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub struct Filter {
+    /// Whether those that have ended are listed, too.
+    #[serde(default)]
+    all: bool,
+}
+
+/// Why somebody does it.
+#[derive(Debug, Default, Deserialize)]
+pub struct Because {
+    #[serde(default)]
+    pub reason: String,
+}
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route {
+            method: Method::GET,
+            path: "/api/v1/alerts",
+            roles: Some(READERS),
+            summary: Some("List open alerts; `all=true` lists those that have ended, too."),
+            handler: get(|State(web): State<Web>, Query(filter): Query<Filter>| async move {
+                list(&web, filter.all).await.map(Json)
+            }),
+        },
+        Route {
+            method: Method::GET,
+            path: "/api/v1/alerts/{alert}",
+            roles: Some(READERS),
+            summary: Some("Describe an alert."),
+            handler: get(|State(web): State<Web>, Path(alert): Path<String>| async move {
+                describe(&web, &alert).await.map(Json)
+            }),
+        },
+        Route {
+            method: Method::POST,
+            path: "/api/v1/alerts/{alert}/acknowledge",
+            roles: Some(RESPONDERS),
+            summary: Some("Take an alert on."),
+            handler: post(acknowledge),
+        },
+        Route {
+            method: Method::POST,
+            path: "/api/v1/alerts/{alert}/close",
+            roles: Some(RESPONDERS),
+            summary: Some("End an alert, with the reason why nobody needs to look at it."),
+            handler: post(close),
+        },
+    ]
+}
+
+async fn row(web: &Web, alert: &Alert) -> Result<Row, Problem> {
+    let acknowledged_by = match alert.acknowledged {
+        Some(acknowledged) => web.store.person(acknowledged.by).await?.map(|person| person.name),
+        None => None,
+    };
+    let (stage, ended_at) = match &alert.stage {
+        Stage::Open => ("open", None),
+        Stage::Resolved { at } => ("resolved", Some(at.to_string())),
+        Stage::Closed { at, .. } => ("closed", Some(at.to_string())),
+    };
+    Ok(Row {
+        id: alert.id.to_string(),
+        kind: alert.group.kind.to_string(),
+        subject: alert.group.subject.clone(),
+        service: alert.group.service.clone(),
+        environment: alert.group.environment.clone(),
+        severity: alert.severity.to_string(),
+        summary: alert.summary.clone(),
+        opened_at: alert.opened_at.to_string(),
+        stage: stage.to_owned(),
+        ended_at,
+        firing: alert.counts.firing,
+        unknown: alert.counts.unknown,
+        resolved: alert.counts.resolved,
+        acknowledged_by,
+    })
+}
+
+/// Alerts, the newest first.
+pub(crate) async fn list(web: &Web, all: bool) -> Result<List, Problem> {
+    let mut rows = Vec::new();
+    for alert in web.store.alerts(!all, PAGE_LIMIT).await? {
+        rows.push(row(web, &alert).await?);
+    }
+    Ok(List { alerts: rows })
+}
+
+/// One alert with its places and notifications.
+pub(crate) async fn describe(web: &Web, name: &str) -> Result<Described, Problem> {
+    let not_found = || Problem::not_found("alert", name);
+    let id: AlertId = name.parse().map_err(|_| not_found())?;
+    let alert = web.store.alert(id).await?.ok_or_else(not_found)?;
+    let mut places = Vec::new();
+    for place in web.store.alert_places(id).await? {
+        let asset = web.store.asset(place.asset).await?;
+        let (state, since) = match place.standing {
+            Member::Firing { since } => ("firing", since),
+            Member::Unknown { since, .. } => ("unknown", since),
+            Member::Resolved { at } => ("resolved", at),
+        };
+        places.push(Place {
+            asset: asset.map_or_else(|| place.asset.to_string(), |asset| asset.name),
+            object: place.object,
+            summary: place.summary,
+            state: state.to_owned(),
+            since: since.to_string(),
+        });
+    }
+    let told = web.store.notifications(id).await?.into_iter().map(|(sent, state, problem)| Told {
+        receiver: sent.receiver,
+        number: sent.sent.number,
+        occasion: format!("{:?}", sent.sent.occasion).to_lowercase(),
+        at: sent.sent.at.to_string(),
+        state,
+        attempts: sent.attempts,
+        problem,
+    });
+    let reason = match &alert.stage {
+        Stage::Closed { reason, .. } => Some(reason.clone()),
+        Stage::Open | Stage::Resolved { .. } => None,
+    };
+    Ok(Described { row: row(web, &alert).await?, reason, places, notifications: told.collect() })
+}
+
+async fn acknowledge(
+    State(web): State<Web>,
+    Extension(person): Extension<Person>,
+    Path(alert): Path<String>,
+) -> Answer<Ruled> {
+    decide(&web, &person, "alert.acknowledge", &alert, "").await.map(Json)
+}
+
+async fn close(
+    State(web): State<Web>,
+    Extension(person): Extension<Person>,
+    Path(alert): Path<String>,
+    Json(because): Json<Because>,
+) -> Answer<Ruled> {
+    decide(&web, &person, "alert.close", &alert, &because.reason).await.map(Json)
+}

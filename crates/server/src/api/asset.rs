@@ -1,0 +1,212 @@
+//! Assets: who is watched, what is known of each, and taking one out of service.
+
+use std::collections::BTreeMap;
+
+use axum::extract::{Extension, Path, Query, State};
+use axum::http::Method;
+use axum::response::Json;
+use axum::routing::{get, post};
+use bartizan_core::asset::{Asset, Life};
+use bartizan_core::person::Person;
+use bartizan_core::time::Timestamp;
+use bartizan_core::verdict::Verdict;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Answer;
+use super::finding::{self, Finding};
+use crate::auth::{OPERATORS, READERS};
+use crate::problem::Problem;
+use crate::web::{Route, Web};
+
+/// The most assets that one page lists.
+const PAGE_LIMIT: usize = 200;
+
+/// One asset in a list.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Row {
+    pub id: String,
+    pub name: String,
+    pub class: String,
+    pub service: String,
+    pub environment: String,
+    pub life: String,
+    /// When it was last heard of (RFC 3339); none before its first word.
+    pub last_seen: Option<String>,
+    pub verdicts: Verdicts,
+}
+
+/// How many rules stand how.
+#[derive(Clone, Copy, Debug, Default, Serialize, JsonSchema)]
+pub struct Verdicts {
+    pub met: u64,
+    pub not_met: u64,
+    pub unknown: u64,
+}
+
+/// All that is told of one asset.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Described {
+    #[serde(flatten)]
+    pub row: Row,
+    pub labels: BTreeMap<String, String>,
+    pub enrolled_at: String,
+    pub sections: Vec<Section>,
+    pub findings: Vec<Finding>,
+}
+
+/// A section of its facts.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Section {
+    pub name: String,
+    pub hash: String,
+    pub observed_at: String,
+}
+
+/// A page of assets.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct List {
+    pub assets: Vec<Row>,
+    /// Where the next page starts; none on the last.
+    pub after: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub struct Page {
+    after: Option<u32>,
+}
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route {
+            method: Method::GET,
+            path: "/api/v1/assets",
+            roles: Some(READERS),
+            summary: Some("List assets."),
+            handler: get(|State(web): State<Web>, Query(page): Query<Page>| async move {
+                list(&web, page.after).await.map(Json)
+            }),
+        },
+        Route {
+            method: Method::GET,
+            path: "/api/v1/assets/{asset}",
+            roles: Some(READERS),
+            summary: Some("Describe an asset, by its name or identifier."),
+            handler: get(|State(web): State<Web>, Path(asset): Path<String>| async move {
+                describe(&web, &asset).await.map(Json)
+            }),
+        },
+        Route {
+            method: Method::GET,
+            path: "/api/v1/assets/{asset}/facts/{section}",
+            roles: Some(READERS),
+            summary: Some("Read a section of an asset's facts."),
+            handler: get(facts),
+        },
+        Route {
+            method: Method::POST,
+            path: "/api/v1/assets/{asset}/retire",
+            roles: Some(OPERATORS),
+            summary: Some("Take an asset out of service: nobody misses its reports any more."),
+            handler: post(retire),
+        },
+    ]
+}
+
+/// The asset of this name or identifier; a name that several bear is a conflict.
+pub(crate) async fn find(web: &Web, name: &str) -> Result<Asset, Problem> {
+    if let Ok(id) = name.parse() {
+        return web.store.asset(id).await?.ok_or_else(|| Problem::not_found("asset", name));
+    }
+    let mut named = web.store.assets_named(name).await?;
+    named.sort_by_key(|asset| asset.life);
+    let enrolled = named.iter().filter(|asset| asset.life != Life::Retired).count();
+    if enrolled > 1 {
+        let ids: Vec<String> = named.iter().map(|asset| asset.id.to_string()).collect();
+        let problem = Problem::new(
+            bartizan_core::error::Class::Conflict,
+            format_args!("{enrolled} assets are called `{name}`"),
+        );
+        return Err(problem.hint(format_args!("name one by its identifier: {}", ids.join(", "))));
+    }
+    named.into_iter().next().ok_or_else(|| Problem::not_found("asset", name))
+}
+
+/// When an asset was last heard of, by this replica or its last report.
+pub(crate) async fn last_seen(web: &Web, asset: &Asset) -> Result<Option<Timestamp>, Problem> {
+    let standing = web.store.asset_standing(asset.number).await?;
+    Ok(web.last_seen.of(asset.number).max(standing.map(|standing| standing.recorded_at)))
+}
+
+async fn row(web: &Web, asset: &Asset) -> Result<Row, Problem> {
+    let mut verdicts = Verdicts::default();
+    for (_, standing) in web.store.record(asset.number).await?.verdicts() {
+        match standing.verdict {
+            Verdict::Met => verdicts.met += 1,
+            Verdict::NotMet => verdicts.not_met += 1,
+            Verdict::Unknown(_) => verdicts.unknown += 1,
+        }
+    }
+    Ok(Row {
+        id: asset.id.to_string(),
+        name: asset.name.clone(),
+        class: asset.class.to_string(),
+        service: asset.service.clone(),
+        environment: asset.environment.clone(),
+        life: asset.life.to_string(),
+        last_seen: last_seen(web, asset).await?.map(|at| at.to_string()),
+        verdicts,
+    })
+}
+
+/// A page of assets.
+pub(crate) async fn list(web: &Web, after: Option<u32>) -> Result<List, Problem> {
+    let assets = web.store.assets(after, PAGE_LIMIT).await?;
+    let after = (assets.len() == PAGE_LIMIT).then(|| assets.last().map(|asset| asset.number)).flatten();
+    let mut rows = Vec::with_capacity(assets.len());
+    for asset in &assets {
+        rows.push(row(web, asset).await?);
+    }
+    Ok(List { assets: rows, after })
+}
+
+/// All that is told of one asset.
+pub(crate) async fn describe(web: &Web, name: &str) -> Result<Described, Problem> {
+    let asset = find(web, name).await?;
+    let sections = web.store.sections(asset.number).await?.into_iter().map(|section| Section {
+        name: section.name,
+        hash: section.hash.to_string(),
+        observed_at: section.observed_at.to_string(),
+    });
+    Ok(Described {
+        row: row(web, &asset).await?,
+        labels: asset.labels(),
+        enrolled_at: asset.enrolled_at.to_string(),
+        sections: sections.collect(),
+        findings: finding::of_asset(web, &asset).await?,
+    })
+}
+
+async fn facts(
+    State(web): State<Web>,
+    Path((asset, section)): Path<(String, String)>,
+) -> Answer<serde_json::Value> {
+    let asset = find(&web, &asset).await?;
+    let body = web.store.asset_section(asset.number, &section).await?;
+    let body = body.ok_or_else(|| Problem::not_found("section", &section))?;
+    let value = serde_json::from_slice(&body);
+    value.map(Json).map_err(|error| Problem::new(bartizan_core::error::Class::Bug, error))
+}
+
+async fn retire(
+    State(web): State<Web>,
+    Extension(person): Extension<Person>,
+    Path(asset): Path<String>,
+) -> Answer<Row> {
+    let asset = find(&web, &asset).await?;
+    web.store.set_asset_life(&asset, Life::Retired, web.ambient.now()).await?;
+    tracing::info!(asset.id = %asset.id, person.id = %person.id, "retired");
+    web.nudges.transitions();
+    let asset = find(&web, &asset.id.to_string()).await?;
+    row(&web, &asset).await.map(Json)
+}

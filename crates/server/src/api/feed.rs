@@ -1,0 +1,53 @@
+//! Feeds: which vulnerability feeds the verdicts come from, and how old they are.
+
+use axum::extract::State;
+use axum::http::Method;
+use axum::response::Json;
+use axum::routing::get;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::auth::READERS;
+use crate::problem::Problem;
+use crate::web::{Route, Web};
+
+/// One feed.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Row {
+    pub name: String,
+    pub digest: String,
+    pub records: u64,
+    pub imported_at: String,
+    pub published_at: Option<String>,
+    /// What stands in the way of a newer import.
+    pub problem: Option<String>,
+}
+
+/// All feeds.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct List {
+    pub feeds: Vec<Row>,
+}
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![Route {
+        method: Method::GET,
+        path: "/api/v1/feeds",
+        roles: Some(READERS),
+        summary: Some("List the feeds, with their digests and ages."),
+        handler: get(|State(web): State<Web>| async move { list(&web).await.map(Json) }),
+    }]
+}
+
+/// All feeds.
+pub(crate) async fn list(web: &Web) -> Result<List, Problem> {
+    let feeds = web.store.feeds().await?.into_iter().map(|feed| Row {
+        name: feed.name,
+        digest: feed.digest.to_string(),
+        records: feed.records,
+        imported_at: feed.imported_at.to_string(),
+        published_at: feed.published_at.map(|at| at.to_string()),
+        problem: feed.problem.map(|(problem, at)| format!("{problem} (since {at})")),
+    });
+    Ok(List { feeds: feeds.collect() })
+}

@@ -1,0 +1,209 @@
+//! Findings: obligations that are not met, on one asset with exact ages, or over the fleet.
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use axum::http::Method;
+use axum::response::Json;
+use axum::routing::get;
+use bartizan_core::asset::Asset;
+use bartizan_core::finding::Subject;
+use bartizan_core::severity::Severity;
+use bartizan_core::verdict::Verdict;
+use bartizan_core::vulnerability::matching;
+use roaring::RoaringBitmap;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::auth::READERS;
+use crate::problem::Problem;
+use crate::web::{Route, Web};
+
+/// The most pairs of build and vulnerability that one look over the fleet takes in.
+const PAIRS_LIMIT: usize = 1_000_000;
+
+/// One finding on one asset.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Finding {
+    pub key: String,
+    /// `deviation` or `vulnerability`.
+    pub kind: String,
+    /// The rule (`BASELINE/RULE`), or the vulnerability.
+    pub subject: String,
+    /// The source package, for a vulnerability.
+    pub object: String,
+    pub title: String,
+    pub severity: String,
+    /// `not_met`, or `unknown` with its reason.
+    pub verdict: String,
+    pub since: String,
+    /// What to do.
+    pub action: String,
+    /// What a fix waits for; none for deviations.
+    pub fix_state: Option<String>,
+}
+
+/// One thing that is wrong, over the fleet.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Group {
+    pub kind: String,
+    pub subject: String,
+    pub object: String,
+    pub title: String,
+    pub severity: String,
+    /// How many assets have it.
+    pub assets: u64,
+    pub action: String,
+    pub fix_state: Option<String>,
+}
+
+/// Everything that is wrong, over the fleet.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct List {
+    pub findings: Vec<Group>,
+}
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![Route {
+        method: Method::GET,
+        path: "/api/v1/findings",
+        roles: Some(READERS),
+        summary: Some("List what is wrong over the fleet, each with how many assets have it."),
+        handler: get(|State(web): State<Web>| async move { list(&web).await.map(Json) }),
+    }]
+}
+
+/// The findings of one asset, the worst first.
+pub(crate) async fn of_asset(web: &Web, asset: &Asset) -> Result<Vec<Finding>, Problem> {
+    let record = web.store.record(asset.number).await?;
+    let subjects = web.store.subjects().await?;
+    let environment = web.policies.environment(&asset.environment).await?;
+    let mut found: Vec<(Severity, Finding)> = Vec::new();
+    for (number, standing) in record.verdicts().filter(|(_, standing)| standing.verdict != Verdict::Met) {
+        let Some(subject) = subjects.get(&number) else { continue };
+        let rule = environment.rules.get(&(subject.baseline.clone(), subject.rule.clone()));
+        let severity = rule.map_or(Severity::Medium, |rule| rule.severity);
+        let (baseline, name) = (subject.baseline.clone(), subject.rule.clone());
+        let key = Subject::Deviation { asset: asset.id, baseline, rule: name }.key();
+        found.push((
+            severity,
+            Finding {
+                key: key.to_string(),
+                kind: "deviation".to_owned(),
+                subject: format!("{}/{}", subject.baseline, subject.rule),
+                object: String::new(),
+                title: rule.map_or_else(|| subject.rule.clone(), |rule| rule.title.clone()),
+                severity: severity.to_string(),
+                verdict: standing.verdict.to_string(),
+                since: standing.since.to_string(),
+                action: rule.map(|rule| rule.remediation.clone()).unwrap_or_default(),
+                fix_state: None,
+            },
+        ));
+    }
+    found.extend(vulnerabilities(web, asset, record.present().collect()).await?);
+    found.sort_by(|(a, x), (b, y)| {
+        b.cmp(a).then_with(|| x.kind.cmp(&y.kind)).then_with(|| x.subject.cmp(&y.subject))
+    });
+    Ok(found.into_iter().map(|(_, finding)| finding).collect())
+}
+
+async fn vulnerabilities(
+    web: &Web,
+    asset: &Asset,
+    present: BTreeMap<u32, bartizan_core::time::Timestamp>,
+) -> Result<Vec<(Severity, Finding)>, Problem> {
+    let numbers: Vec<u32> = present.keys().copied().collect();
+    // One finding for each vulnerability and source package, however many binary packages carry it.
+    let mut found: BTreeMap<(String, String), (Severity, Finding)> = BTreeMap::new();
+    for known in web.store.matches(&numbers).await? {
+        let told = &known.found;
+        if matches!(told.verdict, matching::Verdict::Fixed | matching::Verdict::NotAffected) {
+            continue;
+        }
+        let since = present.get(&known.tuple).copied().unwrap_or(known.known_at).max(known.known_at);
+        let severity = told.severity.as_ref().map_or(Severity::Medium, |rating| rating.rating);
+        let (id, source) = (told.vulnerability.clone(), told.source.clone());
+        let key = Subject::Vulnerability { asset: asset.id, id, source_package: source }.key();
+        let verdict = match told.verdict {
+            matching::Verdict::Unknown(reason) => format!("unknown: {reason}"),
+            _ => "not met".to_owned(),
+        };
+        let finding = Finding {
+            key: key.to_string(),
+            kind: "vulnerability".to_owned(),
+            subject: told.vulnerability.clone(),
+            object: told.source.clone(),
+            title: told.evidence.clone(),
+            severity: severity.to_string(),
+            verdict,
+            since: since.to_string(),
+            action: action(told),
+            fix_state: told.fix_state.map(|state| state.as_str().to_owned()),
+        };
+        found.entry((told.vulnerability.clone(), told.source.clone())).or_insert((severity, finding));
+    }
+    Ok(found.into_values().collect())
+}
+
+fn action(told: &matching::Match) -> String {
+    match (&told.fixed, told.fix_state) {
+        (Some(fixed), _) => format!("update {} to {fixed}", told.source),
+        (None, Some(state)) => format!("no fix: {}", state.as_str().replace('_', " ")),
+        (None, None) => String::new(),
+    }
+}
+
+/// Everything that is wrong over the fleet, the worst first.
+pub(crate) async fn list(web: &Web) -> Result<List, Problem> {
+    let mut groups = deviations(web).await?;
+    let present = web.store.present_by_tuple().await?;
+    let mut by_name: BTreeMap<(String, String), (Severity, matching::Match, RoaringBitmap)> = BTreeMap::new();
+    for (vulnerability, known) in web.store.affected(PAIRS_LIMIT).await? {
+        let Some(assets) = present.get(&known.tuple) else { continue };
+        let severity = known.found.severity.as_ref().map_or(Severity::Medium, |rating| rating.rating);
+        let key = (vulnerability, known.found.source.clone());
+        let entry = by_name.entry(key).or_insert_with(|| (severity, known.found, RoaringBitmap::new()));
+        entry.0 = entry.0.max(severity);
+        entry.2 |= assets;
+    }
+    for ((vulnerability, source), (severity, told, assets)) in by_name {
+        let group = Group {
+            kind: "vulnerability".to_owned(),
+            subject: vulnerability,
+            object: source,
+            title: told.evidence.clone(),
+            severity: severity.to_string(),
+            assets: assets.len(),
+            action: action(&told),
+            fix_state: told.fix_state.map(|state| state.as_str().to_owned()),
+        };
+        groups.push((severity, group));
+    }
+    groups.sort_by(|(a, x), (b, y)| {
+        b.cmp(a).then_with(|| y.assets.cmp(&x.assets)).then_with(|| x.subject.cmp(&y.subject))
+    });
+    Ok(List { findings: groups.into_iter().map(|(_, group)| group).collect() })
+}
+
+async fn deviations(web: &Web) -> Result<Vec<(Severity, Group)>, Problem> {
+    let subjects = web.store.subjects().await?;
+    let mut groups = Vec::new();
+    for ((number, plane), assets) in web.store.plane_counts().await? {
+        let Some(subject) = subjects.get(&number).filter(|_| plane == "not_met") else { continue };
+        let rule = web.policies.rule(&subject.baseline, &subject.rule).await?;
+        let severity = rule.as_ref().map_or(Severity::Medium, |rule| rule.severity);
+        let group = Group {
+            kind: "deviation".to_owned(),
+            subject: format!("{}/{}", subject.baseline, subject.rule),
+            object: String::new(),
+            title: rule.as_ref().map_or_else(|| subject.rule.clone(), |rule| rule.title.clone()),
+            severity: severity.to_string(),
+            assets,
+            action: rule.map(|rule| rule.remediation).unwrap_or_default(),
+            fix_state: None,
+        };
+        groups.push((severity, group));
+    }
+    Ok(groups)
+}

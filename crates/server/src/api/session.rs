@@ -1,0 +1,92 @@
+//! Sessions: signing in and out, and who one is.
+
+use axum::Form;
+use axum::extract::{Extension, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::response::{IntoResponse, Json, Redirect, Response};
+use axum::routing::{get, post};
+use bartizan_core::error::Class;
+use bartizan_core::person::Person;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Answer;
+use crate::auth;
+use crate::problem::Problem;
+use crate::web::{Route, Web};
+
+/// Who is signed in.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Me {
+    pub name: String,
+    pub roles: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Link {
+    link: String,
+}
+
+/// A session for a program.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Session {
+    pub token: String,
+}
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route { method: Method::POST, path: "/sign-in", roles: None, summary: None, handler: post(sign_in) },
+        Route {
+            method: Method::POST,
+            path: "/api/v1/session",
+            roles: None,
+            summary: Some("Open a session by a sign-in link's token."),
+            handler: post(open),
+        },
+        Route {
+            method: Method::POST,
+            path: "/sign-out",
+            roles: Some(&bartizan_core::role::Role::ALL),
+            summary: None,
+            handler: post(sign_out),
+        },
+        Route {
+            method: Method::GET,
+            path: "/api/v1/me",
+            roles: Some(&bartizan_core::role::Role::ALL),
+            summary: Some("Who is signed in."),
+            handler: get(me),
+        },
+    ]
+}
+
+async fn sign_in(State(web): State<Web>, Form(form): Form<Link>) -> Result<Response, Problem> {
+    let token = used(&web, &form.link).await?;
+    Ok(([(header::SET_COOKIE, auth::set_cookie(&token))], Redirect::to("/")).into_response())
+}
+
+async fn open(State(web): State<Web>, Json(form): Json<Link>) -> Answer<Session> {
+    Ok(Json(Session { token: used(&web, &form.link).await? }))
+}
+
+async fn used(web: &Web, link: &str) -> Result<String, Problem> {
+    let no_good = || {
+        Problem::new(Class::Denied, "the sign-in link was used already, or has expired")
+            .hint("`bartizan sign-in` prints another")
+    };
+    auth::sign_in(web, link).await?.ok_or_else(no_good)
+}
+
+async fn sign_out(State(web): State<Web>, headers: HeaderMap) -> Result<Response, Problem> {
+    auth::sign_out(&web, &headers).await?;
+    Ok((
+        StatusCode::SEE_OTHER,
+        [(header::SET_COOKIE, auth::clear_cookie()), (header::LOCATION, "/sign-in".to_owned())],
+    )
+        .into_response())
+}
+
+async fn me(Extension(person): Extension<Person>) -> Json<Me> {
+    let roles = person.roles.iter().map(|role| role.as_str().to_owned()).collect();
+    Json(Me { name: person.name, roles })
+}

@@ -1,0 +1,158 @@
+//! Who asks, and whether they may: sessions and roles in front of every route.
+//!
+//! A person signs in by a link that works once; a program bears a session's token. Cookies go
+//! to this host alone, over TLS alone, and never along with another site's request.
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, Method, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Redirect, Response};
+use bartizan_core::digest::Digest;
+use bartizan_core::error::Class;
+use bartizan_core::id::PersonId;
+use bartizan_core::person::Person;
+use bartizan_core::role::Role;
+use bartizan_core::time::Duration;
+
+use crate::problem::Problem;
+use crate::web::Web;
+
+/// The cookie that holds a session's token.
+const COOKIE: &str = "__Host-bartizan";
+
+/// How long a session lasts.
+pub const SESSION: Duration = Duration::from_hours(12);
+
+/// How long a sign-in link works.
+pub const LINK: Duration = Duration::from_hours(1);
+
+/// Who may read: everybody but assessors, who see their engagement alone.
+pub const READERS: &[Role] = &[
+    Role::Operator,
+    Role::Security,
+    Role::Responder,
+    Role::IncidentManager,
+    Role::OperationsManager,
+    Role::Legal,
+    Role::Privacy,
+    Role::Auditor,
+    Role::Admin,
+];
+
+/// Who works on alerts and incidents.
+pub const RESPONDERS: &[Role] =
+    &[Role::Operator, Role::Security, Role::Responder, Role::IncidentManager, Role::OperationsManager];
+
+/// Who writes documents and runs services.
+pub const OPERATORS: &[Role] = &[Role::Operator, Role::Security];
+
+/// Who sets Bartizan up.
+pub const ADMINS: &[Role] = &[Role::Admin];
+
+/// What a route asks of whoever comes.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    pub web: Web,
+    /// One of these roles; nobody has to sign in where this is none.
+    pub roles: Option<&'static [Role]>,
+}
+
+/// Lets a request through with its person, or says why not.
+pub async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
+    let Some(roles) = gate.roles else { return next.run(request).await };
+    match person(&gate.web, request.headers(), request.method()).await {
+        Ok(person) if person.has_any(roles) => {
+            request.extensions_mut().insert(person);
+            next.run(request).await
+        }
+        Ok(person) => {
+            let words: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
+            Problem::new(Class::Denied, format_args!("{} may not do this", person.name))
+                .hint(format_args!("it takes one of the roles {}", words.join(", ")))
+                .into_response()
+        }
+        Err(_) if wants_page(request.headers()) && request.method() == Method::GET => {
+            Redirect::to("/sign-in").into_response()
+        }
+        Err(problem) => problem.into_response(),
+    }
+}
+
+fn wants_page(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    accept.is_some_and(|accept| accept.contains("text/html"))
+}
+
+async fn person(web: &Web, headers: &HeaderMap, method: &Method) -> Result<Person, Problem> {
+    let sign_in = || Problem::unauthenticated("sign in first").hint("`bartizan sign-in` prints a link");
+    let token = match bearer(headers) {
+        Some(token) => token,
+        None => {
+            let token = cookie(headers).ok_or_else(sign_in)?;
+            if !method.is_safe() {
+                same_origin(headers)?;
+            }
+            token
+        }
+    };
+    let session = web.store.session(&Digest::of_bytes(token.as_bytes()), web.ambient.now()).await?;
+    session.ok_or_else(sign_in)
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
+}
+
+fn cookie(headers: &HeaderMap) -> Option<&str> {
+    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find_map(|(name, value)| (name == COOKIE).then_some(value))
+}
+
+/// Another site can make a browser send a form here, but not lie about where it came from.
+fn same_origin(headers: &HeaderMap) -> Result<(), Problem> {
+    let origin = headers.get(header::ORIGIN).and_then(|value| value.to_str().ok());
+    let host = headers.get(header::HOST).and_then(|value| value.to_str().ok());
+    let ours = origin.and_then(|origin| origin.strip_prefix("https://"));
+    if ours.is_some() && ours == host {
+        Ok(())
+    } else {
+        Err(Problem::new(Class::Denied, "the request comes from another site"))
+    }
+}
+
+/// A fresh link that signs a person in once; what follows the console's URL.
+pub async fn link(web: &Web, person: PersonId) -> Result<String, bartizan_store::Error> {
+    let token = web.ambient.token();
+    let expires = web.ambient.now().plus(LINK);
+    web.store.create_sign_in_link(&Digest::of_bytes(token.as_bytes()), person, expires).await?;
+    Ok(format!("/sign-in?link={token}"))
+}
+
+/// Uses a link up: the session's token, or none where the link is no good.
+pub async fn sign_in(web: &Web, link: &str) -> Result<Option<String>, bartizan_store::Error> {
+    let token = web.ambient.token();
+    let now = web.ambient.now();
+    let (link, session) = (Digest::of_bytes(link.as_bytes()), Digest::of_bytes(token.as_bytes()));
+    let person = web.store.sign_in(&link, &session, now, now.plus(SESSION)).await?;
+    Ok(person.map(|_| token))
+}
+
+/// The cookie that keeps a session.
+pub fn set_cookie(token: &str) -> String {
+    let seconds = SESSION.as_millis() / 1_000;
+    format!("{COOKIE}={token}; Path=/; Max-Age={seconds}; Secure; HttpOnly; SameSite=Strict")
+}
+
+/// The cookie that ends one.
+pub fn clear_cookie() -> String {
+    format!("{COOKIE}=; Path=/; Max-Age=0; Secure; HttpOnly; SameSite=Strict")
+}
+
+/// Ends the session that a request bears.
+pub async fn sign_out(web: &Web, headers: &HeaderMap) -> Result<(), bartizan_store::Error> {
+    match bearer(headers).or_else(|| cookie(headers)) {
+        Some(token) => web.store.end_session(&Digest::of_bytes(token.as_bytes())).await,
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,88 @@
+//! What people and their programs reach: every route with its roles, in one table.
+
+use axum::Router;
+use axum::http::{HeaderValue, Method, header};
+use axum::middleware;
+use axum::response::Response;
+use axum::routing::MethodRouter;
+use bartizan_core::role::Role;
+use bartizan_store::Store;
+
+use crate::ambient::Ambient;
+use crate::api;
+use crate::auth::{Gate, guard};
+use crate::intake::last_seen::LastSeen;
+use crate::nudge::Nudges;
+use crate::policy::Policies;
+
+/// The largest body of a request, in bytes: a folder of documents.
+const BODY_BYTES_LIMIT: usize = 16 << 20;
+
+/// What a page may load: only what this host serves, and no script that stands in a page.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+     connect-src 'self'; font-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+
+/// What handlers work with.
+#[derive(Clone, Debug)]
+pub struct Web {
+    pub store: Store,
+    pub ambient: Ambient,
+    pub nudges: Nudges,
+    pub policies: Policies,
+    pub last_seen: LastSeen,
+    /// Whether feeds were imported, and what they were.
+    pub feeds: crate::stages::matching::Feeds,
+    /// The public key of the ledger, as a signed-note verifier key.
+    pub ledger_key: bartizan_ledger::checkpoint::Key,
+}
+
+/// One route: how it is called, who may, and what answers.
+pub struct Route {
+    pub method: Method,
+    pub path: &'static str,
+    /// One of these roles; none where nobody has to sign in.
+    pub roles: Option<&'static [Role]>,
+    /// What it is for, in the published description of the API; none for pages.
+    pub summary: Option<&'static str>,
+    pub handler: MethodRouter<Web>,
+}
+
+impl std::fmt::Debug for Route {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.method, self.path)
+    }
+}
+
+/// Every route there is.
+pub fn routes() -> Vec<Route> {
+    api::routes()
+}
+
+/// The router of the people's listener.
+pub fn router(web: &Web) -> Router {
+    let mut router = Router::new();
+    for route in routes() {
+        let gate = Gate { web: web.clone(), roles: route.roles };
+        let guarded = route.handler.layer(middleware::from_fn_with_state(gate, guard));
+        router = router.route(route.path, guarded);
+    }
+    router
+        .layer(axum::extract::DefaultBodyLimit::max(BODY_BYTES_LIMIT))
+        .layer(middleware::map_response(harden))
+        .with_state(web.clone())
+}
+
+async fn harden(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    let set = [
+        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::STRICT_TRANSPORT_SECURITY, "max-age=31536000"),
+    ];
+    for (name, value) in set {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
