@@ -16,6 +16,10 @@ const DEPTH_LIMIT: usize = 128;
 /// The most files that one policy may read.
 const FILES_LIMIT: usize = 1_000;
 
+/// The tags of sudoers(5), each of which may begin with `NO`.
+const TAGS: [&str; 8] =
+    ["EXEC", "FOLLOW", "INTERCEPT", "LOG_INPUT", "LOG_OUTPUT", "MAIL", "PASSWD", "SETENV"];
+
 /// A line that says something, continuation lines joined.
 struct Line {
     place: String,
@@ -62,9 +66,48 @@ pub(super) fn rules(view: &dyn View) -> Answer {
         let unparsable = || Unseen::unparsable(format!("{}: `{}` is no grant", line.place, line.text));
         let (who, grants) = line.text.split_once('=').ok_or_else(unparsable)?;
         let (users, hosts) = who.trim().rsplit_once([' ', '\t']).ok_or_else(unparsable)?;
-        items.push(grant(&line.place, users.trim(), hosts.trim(), grants.trim()));
+        let users = users.trim();
+        let mut parts = separate(grants).into_iter();
+        let first = parts.next().unwrap_or_default();
+        items.push(grant(&line.place, users, hosts.trim(), first.trim()));
+        // `user hosts = commands : other hosts = commands`.
+        for part in parts {
+            let (hosts, grants) = part.split_once('=').ok_or_else(unparsable)?;
+            items.push(grant(&line.place, users, hosts.trim(), grants.trim()));
+        }
     }
     Ok(items)
+}
+
+fn is_tag(name: &str) -> bool {
+    TAGS.contains(&name) || name.strip_prefix("NO").is_some_and(|name| TAGS.contains(&name))
+}
+
+/// Parts a grant at each `:` that ends no tag and no digest's name, stands in no parentheses, and has
+/// no backslash before it.
+fn separate(grants: &str) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let (mut start, mut word, mut inside, mut escaped) = (0, 0, false, false);
+    for (at, letter) in grants.char_indices() {
+        match letter {
+            _ if escaped => {}
+            '(' => inside = true,
+            ')' => (inside, word) = (false, at + 1),
+            ' ' | '\t' | ',' => word = at + 1,
+            ':' if !inside => {
+                let name = grants.get(word..at).unwrap_or_default();
+                if !is_tag(name) && !name.starts_with("sha") {
+                    parts.push(grants.get(start..at).unwrap_or_default());
+                    start = at + 1;
+                }
+                word = at + 1;
+            }
+            _ => {}
+        }
+        escaped = letter == '\\' && !escaped;
+    }
+    parts.push(grants.get(start..).unwrap_or_default());
+    parts
 }
 
 /// `user hosts = (run as) TAG: TAG: commands`.
@@ -73,20 +116,25 @@ fn grant(place: &str, users: &str, hosts: &str, grants: &str) -> Item {
         Some((run_as, rest)) => (run_as.trim(), rest.trim()),
         None => ("root", grants),
     };
-    let no_password = rest.split([' ', '\t', ',']).any(|word| word.starts_with("NOPASSWD:"));
-    let mut commands = rest;
-    while let Some((tag, after)) = commands.split_once(':') {
-        let tag = tag.trim();
-        if tag.is_empty() || !tag.chars().all(|c| c.is_ascii_uppercase() || c == '_') {
-            break;
+    let mut commands = Vec::new();
+    let mut no_password = false;
+    for command in rest.split(',') {
+        let mut command = command.trim();
+        while let Some((tag, after)) = command.split_once(':') {
+            let tag = tag.trim();
+            if !is_tag(tag) {
+                break;
+            }
+            no_password |= tag == "NOPASSWD";
+            command = after.trim_start();
         }
-        commands = after.trim_start();
+        commands.push(command);
     }
     Item::new(format!("{place} {users}"))
         .with("user", users)
         .with("hosts", hosts)
         .with("run_as", run_as)
-        .with("commands", commands)
+        .with("commands", commands.join(", "))
         .with("no_password", no_password)
 }
 
@@ -204,9 +252,12 @@ mod tests {
         let files = [
             (
                 FILE,
-                "User_Alias OPS = ada\nroot ALL=(ALL:ALL) ALL\n%sudo\tALL = \\\n  (ALL) NOPASSWD: NOEXEC: /bin/a, /bin/b:c\n@includedir /etc/sudoers.d\n",
+                "User_Alias OPS = ada\nroot ALL=(ALL:ALL) ALL\n%sudo\tALL = \\\n  (ALL) NOEXEC:NOPASSWD: /bin/a, sha256:0a /bin/b\n@includedir /etc/sudoers.d\n",
             ),
-            ("/etc/sudoers.d/10-x", "# more\nada ALL=/bin/ls # one\n#1000 ALL=(#0) ALL\n"),
+            (
+                "/etc/sudoers.d/10-x",
+                "# more\nada h1=/bin/ls a\\:b : h2 = NOPASSWD: ALL # one\n#1000 ALL=(#0) ALL\n",
+            ),
             ("/etc/sudoers.d/y.bak", "eve ALL=(ALL) NOPASSWD: ALL\n"),
         ];
         let items = rules(&tree(&files)).unwrap();
@@ -216,8 +267,9 @@ mod tests {
             seen,
             [
                 "root | ALL:ALL | ALL | false",
-                "%sudo | ALL | /bin/a, /bin/b:c | true",
-                "ada | root | /bin/ls | false",
+                "%sudo | ALL | /bin/a, sha256:0a /bin/b | true",
+                "ada | root | /bin/ls a\\:b | false",
+                "ada | root | ALL | true",
                 "#1000 | #0 | ALL | false",
             ]
         );
