@@ -251,7 +251,9 @@ pub struct Selection {
 pub struct Condition {
     pub equals: Option<Scalar>,
     pub not_equals: Option<Scalar>,
+    #[schemars(with = "Option<Values>")]
     pub one_of: Option<Vec<Scalar>>,
+    #[schemars(with = "Option<Values>")]
     pub none_of: Option<Vec<Scalar>>,
     /// A whole number.
     pub at_least: Option<Scalar>,
@@ -262,10 +264,13 @@ pub struct Condition {
     /// A regular expression that matches nowhere in it.
     pub not_matches: Option<Pattern>,
     /// Words that are all in it; words stand between commas and white space.
+    #[schemars(with = "Option<Values>")]
     pub contains: Option<Vec<Scalar>>,
     /// Words of which none is in it.
+    #[schemars(with = "Option<Values>")]
     pub excludes: Option<Vec<Scalar>>,
     /// The only words that may be in it.
+    #[schemars(with = "Option<Values>")]
     pub within: Option<Vec<Scalar>>,
     /// Octal permission bits; it has these or fewer.
     pub bits_within: Option<Scalar>,
@@ -275,6 +280,16 @@ pub struct Condition {
     pub absent: bool,
     /// Or it is not set.
     pub or_absent: bool,
+}
+
+/// A list of values as people may write it.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "the schema is made from its shape")]
+enum Values {
+    List(Vec<Scalar>),
+    /// `${name}` of a variable that is a list.
+    Variable(String),
 }
 
 /// Text, a whole number or a truth value. They compare by their text.
