@@ -55,6 +55,11 @@ fn this_host_has_the_packages_that_dpkg_tells() {
     eprintln!("{} packages read from {} in {:?}", collected.items.len(), dpkg::STATUS, start.elapsed());
     are_the_same(&rows(&collected.items), &expected(&String::from_utf8(output.stdout).unwrap()));
     assert_eq!(collected.faults, []);
+    let start = Instant::now();
+    let packages = read(&Root::host()).unwrap().items;
+    let mut origins: BTreeMap<Option<String>, usize> = BTreeMap::new();
+    packages.into_iter().for_each(|package| *origins.entry(package.origin).or_default() += 1);
+    eprintln!("with their origins in {:?}: {origins:?}", start.elapsed());
 }
 
 #[test]
