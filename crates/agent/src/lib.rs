@@ -4,16 +4,24 @@
 //! server but what its fixed vocabulary has words for. A collector that hangs costs itself
 //! alone, a server that is away costs nothing but time, and what must be dropped is counted.
 //!
-//! Read first: [`state::State`] (what outlives a restart), [`spool::Spool`] (what waits for the
+//! Read first: [`Agent`] (the door), [`report::Composer`] (what is told when), [`state::State`] (what outlives a restart), [`spool::Spool`] (what waits for the
 //! server), [`schedule::Schedule`] (how collectors are run).
 
+mod agent;
+pub mod backoff;
 pub mod detection;
+mod error;
 pub mod health;
 pub mod identity;
 pub mod link;
 pub mod observe;
+pub mod outbox;
 pub mod report;
+mod runner;
 pub mod schedule;
 pub mod spool;
 pub mod state;
 pub mod tls;
+
+pub use agent::{Agent, Problem, Settings, Status};
+pub use error::Error;

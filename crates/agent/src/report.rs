@@ -78,6 +78,8 @@ pub struct Composed {
     pub carries: Counts,
     /// The losses that it tells of.
     pub told: Counts,
+    /// Whether it names every section and carries all verdicts: it makes good for any before it.
+    pub complete: bool,
 }
 
 /// A body that has more bytes than a section may have.
@@ -247,7 +249,8 @@ impl Composer {
             signals: pending.signals,
             loss: losses(&pending.tallies, &lost),
         };
-        Some(Composed { report, carries, told: lost })
+        let complete = report.whole && report.sections.len() == self.sections.len();
+        Some(Composed { report, carries, told: lost, complete })
     }
 
     fn told_sections(&mut self, pending: &mut Pending) -> BTreeMap<String, Section> {

@@ -160,6 +160,47 @@ impl Spool {
         Ok(None)
     }
 
+    /// The oldest reports that wait: at most so many, and no more once their bytes pass the limit.
+    /// Those that were damaged on disk are counted and passed over.
+    pub fn first(&mut self, entries: usize, bytes: usize) -> Result<Vec<(Place, Vec<u8>)>, Error> {
+        let (mut found, mut total) = (Vec::new(), 0);
+        let places: Vec<Place> = self.waiting.iter().take(entries).map(|waiting| waiting.place).collect();
+        for place in places {
+            let Some((_, payload)) = self.read(place) else {
+                self.count_lost(&damaged())?;
+                self.remove(place)?;
+                continue;
+            };
+            total += payload.len();
+            if total > bytes && !found.is_empty() {
+                break;
+            }
+            found.push((place, payload));
+        }
+        Ok(found)
+    }
+
+    /// The places of all reports that wait, the oldest first.
+    pub fn places(&self) -> Vec<Place> {
+        self.waiting.iter().map(|waiting| waiting.place).collect()
+    }
+
+    /// What was pushed at a place; none where it is not there whole.
+    pub fn payload(&self, place: Place) -> Option<Vec<u8>> {
+        self.read(place).map(|(_, payload)| payload)
+    }
+
+    /// Whether a report waits.
+    pub fn holds(&self, place: Place) -> bool {
+        self.waiting.iter().any(|waiting| waiting.place == place)
+    }
+
+    /// What a report that waits carries beside state, by source.
+    pub fn carried(&self, place: Place) -> Counts {
+        let waiting = self.waiting.iter().find(|waiting| waiting.place == place);
+        waiting.map(|waiting| waiting.carries.clone()).unwrap_or_default()
+    }
+
     /// Removes a report that the server has acknowledged.
     pub fn remove(&mut self, place: Place) -> Result<(), Error> {
         self.delete(place)?;

@@ -89,13 +89,18 @@ impl State {
 
     /// The content of a file of state; none where it was never written.
     pub fn read(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
+        self.read_up_to(name, FILE_BYTES_LIMIT)
+    }
+
+    /// The same for a file that may be larger than most.
+    pub fn read_up_to(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>, Error> {
         let path = self.path(name);
         let disk = |source| Error::Disk { doing: "read", path: path.clone(), source };
         match fs::metadata(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(disk(error)),
-            Ok(metadata) if metadata.len() > FILE_BYTES_LIMIT => {
-                return Err(disk(io::Error::other(format!("it has more than {FILE_BYTES_LIMIT} bytes"))));
+            Ok(metadata) if metadata.len() > limit => {
+                return Err(disk(io::Error::other(format!("it has more than {limit} bytes"))));
             }
             Ok(_) => {}
         }

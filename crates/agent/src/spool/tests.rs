@@ -150,3 +150,20 @@ proptest! {
         prop_assert_eq!(pushed, delivered + lost);
     }
 }
+
+#[test]
+fn the_first_ones_come_within_limits_and_a_damaged_one_among_them_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = Spool::open(folder.path(), SMALL).unwrap();
+    for sequence in 1..=3 {
+        spool.push(at(sequence), &[sequence as u8; 10], signals(sequence)).unwrap();
+    }
+    let places = |found: Vec<(Place, Vec<u8>)>| found.into_iter().map(|(place, _)| place).collect::<Vec<_>>();
+    assert_eq!(places(spool.first(2, 1_000).unwrap()), [at(1), at(2)]);
+    assert_eq!(places(spool.first(9, 5).unwrap()), [at(1)], "one goes whatever its size");
+    assert_eq!(spool.carried(at(2)), signals(2));
+    std::fs::write(spool.path(at(1)), "{}").unwrap();
+    assert_eq!(places(spool.first(9, 1_000).unwrap()), [at(2), at(3)]);
+    assert!(!spool.holds(at(1)) && spool.holds(at(2)));
+    assert_eq!(spool.lost(), &damaged());
+}
