@@ -3,7 +3,7 @@
 
 use bartizan_core::digest::Digest;
 use bartizan_core::id::AssetId;
-use bartizan_core::time::{Duration, Timestamp};
+use bartizan_core::time::Timestamp;
 use bartizan_wire::enrol::Reply;
 use rcgen::{CertificateParams, DnType, KeyPair};
 use rustls::pki_types::pem::PemObject as _;
@@ -164,8 +164,7 @@ impl Validity {
     /// When the certificate is renewed: at two thirds of its life.
     pub fn renew_at(&self) -> Timestamp {
         let life = self.until.since(self.from).as_millis();
-        let third = Duration::from_millis(u32::try_from(life / 3).unwrap_or(u32::MAX));
-        self.until.minus(third)
+        Timestamp::from_millis(self.from.as_millis().saturating_add(life / 3 * 2))
     }
 }
 

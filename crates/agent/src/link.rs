@@ -245,25 +245,23 @@ impl Link {
 }
 
 fn tls_fault(error: &reqwest::Error) -> Option<&rustls::Error> {
-    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref::<rustls::Error>() {
-            return Some(found);
+    causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>())
+}
+
+/// An error and everything below it. What an I/O error wraps is not its source, but its own self.
+fn causes<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| {
+        let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        match wrapped {
+            Some(inner) => Some(inner as &(dyn std::error::Error + 'static)),
+            None => error.source(),
         }
-        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if let Some(found) = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-            return Some(found);
-        }
-        next = error.source();
-    }
-    None
+    })
 }
 
 /// The innermost cause says the most; what wraps it repeats the address.
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
+    causes(error).last().map(ToString::to_string).unwrap_or_default()
 }
