@@ -25,9 +25,6 @@ mod watch;
 /// The agent's clock.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// The section under which log files that can't be read are listed as unseen.
-pub const LOGS: &str = "logs";
-
 /// What an observer tells.
 #[derive(Debug)]
 pub enum Observation {
@@ -57,11 +54,8 @@ pub enum Observation {
         sent: u64,
         dropped: u64,
     },
-    /// What can't be seen under a name, all of it.
-    Unseen {
-        name: &'static str,
-        unseen: Vec<Unseen>,
-    },
+    /// Log files that can't be followed, all of them.
+    UnseenLogs(Vec<Unseen>),
     /// Something of our own broke; it goes on without.
     Problem(String),
 }
@@ -70,7 +64,7 @@ pub enum Observation {
 #[derive(Debug)]
 enum Command {
     Assign(Arc<Policy>),
-    Packages(Vec<Package>),
+    Packages(Section<Vec<Package>>),
     /// Every collector had a turn: packages are known by now, or are unknown.
     Collected,
     Stop,

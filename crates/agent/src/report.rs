@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bartizan_core::canonical::Value;
 use bartizan_core::digest::Digest;
-use bartizan_core::fact::Unseen;
 use bartizan_core::monitoring::signal::Noticed;
 use bartizan_core::time::Timestamp;
+use bartizan_core::verdict::Reason;
 use bartizan_wire::report::{
     Look, Loss, Report, SIGNALS_LIMIT, Section, TEXT_BYTES_LIMIT, VERDICTS_LIMIT, root,
 };
@@ -19,9 +19,6 @@ use crate::spool::Counts;
 
 /// The pseudo-section whose hash is over all verdicts; it never has a body.
 pub const VERDICTS: &str = "verdicts";
-
-/// The section that lists, by section, what could not be seen and why.
-pub const UNSEEN: &str = "unseen";
 
 /// The largest canonical body of one section, in bytes: more is no section that a server takes.
 pub const SECTION_BYTES_LIMIT: usize = 16 << 20;
@@ -38,7 +35,6 @@ pub struct Composer {
     epoch: u64,
     sequence: u64,
     sections: BTreeMap<String, Held>,
-    unseen: BTreeMap<String, Vec<Unseen>>,
     verdicts: BTreeMap<Subject, Look>,
     pending: Pending,
 }
@@ -93,8 +89,8 @@ impl Composer {
     /// A composer for this start of the agent; its first report is whole.
     pub fn new(epoch: u64) -> Self {
         let pending = Pending { whole: true, ..Pending::default() };
-        let (sections, unseen, verdicts) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let mut composer = Self { epoch, sequence: 0, sections, unseen, verdicts, pending };
+        let (sections, verdicts) = (BTreeMap::new(), BTreeMap::new());
+        let mut composer = Self { epoch, sequence: 0, sections, verdicts, pending };
         composer.hold_verdicts();
         composer
     }
@@ -109,7 +105,7 @@ impl Composer {
         root(self.sections.iter().map(|(name, held)| (name.as_str(), held.hash)))
     }
 
-    /// Takes a section as it was observed; tells whether it changed.
+    /// Takes a section as it was observed (`body` and `unknown`); tells whether it changed.
     pub fn section(&mut self, name: &str, body: &Value) -> Result<bool, TooLarge> {
         let text = body.to_canonical();
         if text.len() > SECTION_BYTES_LIMIT {
@@ -126,16 +122,16 @@ impl Composer {
         Ok(true)
     }
 
-    /// Takes what could not be seen of a section; what was seen of it before stays.
-    pub fn unseen(&mut self, name: &str, unseen: Vec<Unseen>) -> Result<bool, TooLarge> {
-        if unseen.is_empty() {
-            self.unseen.remove(name);
-        } else {
-            self.unseen.insert(name.to_owned(), unseen);
-        }
-        // Text and names alone: it has a canonical form.
-        let body = Value::from_data(&self.unseen).unwrap_or_default();
-        self.section(UNSEEN, &body)
+    /// A section could not be observed: what was seen of it before stays, and is said to be unknown.
+    /// One that was never seen is not told at all.
+    pub fn unseen(&mut self, name: &str, reason: Reason) -> Result<bool, TooLarge> {
+        let Some(Value::Object(mut section)) = self.sections.get(name).and_then(Held::body) else {
+            return Ok(false);
+        };
+        let unseen = [("what", name), ("reason", reason.as_str())];
+        let unseen = unseen.map(|(key, word)| (key.to_owned(), Value::from(word)));
+        section.insert("unknown".to_owned(), Value::Array(vec![Value::Object(unseen.into())]));
+        self.section(name, &Value::Object(section))
     }
 
     /// Takes the verdicts of all rules: under a new policy, or at first.

@@ -2,21 +2,20 @@
 
 use bartizan_core::canonical::{Error, Value};
 use bartizan_core::fact::{Name, Section};
-use bartizan_core::verdict::Reason;
 use serde::Serialize;
 
 use crate::root::Root;
-use crate::{account, certificate, hardware, job, kernel, module, mount, process, socket, ssh, sysctl, unit};
+use crate::{
+    account, certificate, hardware, job, kernel, module, mount, os, packages, process, socket, ssh, sysctl,
+    unit,
+};
 
 /// Collects one section; its body is the canonical value that its digest is over. The error is a bug:
 /// a body that has no canonical form.
 pub fn collect(root: &Root, name: Name) -> Result<Section<Value>, Error> {
     match name {
-        Name::Os | Name::Packages => {
-            let mut section = Section::new(Value::Null);
-            section.miss(name.as_str(), Reason::Unsupported);
-            Ok(section)
-        }
+        Name::Os => canonical(os::collect(root)),
+        Name::Packages => canonical(packages::collect(root)),
         Name::Kernel => canonical(kernel::collect(root)),
         Name::Hardware => canonical(hardware::collect(root)),
         Name::Units => canonical(unit::collect(root)),

@@ -1,12 +1,11 @@
 //! A policy as the watcher takes it: documents read by their kinds. What can't be read is named,
 //! and the rest holds.
 
-use bartizan_core::canonical::Value;
 use bartizan_core::configuration::baseline::{self, Baseline};
 use bartizan_core::document::Document;
 use bartizan_core::monitoring::health::Health;
 use bartizan_detect::detector::Detector;
-use bartizan_detect::rules::Rules;
+use bartizan_detect::rules::{self, Rules};
 use bartizan_wire::policy::{DOCUMENTS_LIMIT, Policy};
 
 /// The most problems that are told of one policy.
@@ -57,27 +56,22 @@ impl Assignment {
                 Ok(health) => self.health.push(health),
                 Err(fault) => self.problems.push(fault.to_string()),
             },
-            "Detection" => self.detection(document, rules),
+            rules::KIND => self.detection(document, rules),
             // A newer server's: nothing here can judge it.
             other => self.problems.push(format!("{}: this agent knows no {other}", document.name)),
         }
     }
 
-    /// A detection's `spec` is a Sigma rule or correlation, or `rules`: a list of them that belong
-    /// together. A document whose rules can't be compiled is left out, so that the others can.
+    /// A document whose rules can't be compiled is left out, so that the others can.
     fn detection(&mut self, document: &Document, rules: &mut Rules) {
-        let texts: Vec<String> = match document.spec.get("rules") {
-            Some(Value::Array(rules)) => rules.iter().map(Value::to_canonical).collect(),
-            _ => vec![document.spec.to_canonical()],
-        };
         let mut own = Rules::default();
-        texts.iter().for_each(|text| own.read(&document.name, text));
-        if let Some(fault) = own.faults().first() {
-            return self.problems.push(fault.to_string());
-        }
-        match Detector::new(&own) {
-            Ok(_) => texts.iter().for_each(|text| rules.read(&document.name, text)),
-            Err(error) => self.problems.push(format!("{}: {error}", document.name)),
+        let read = own.read_document(document).map_err(|fault| fault.to_string());
+        let compiled =
+            read.and_then(|()| Detector::new(&own).map_err(|error| format!("{}: {error}", document.name)));
+        match compiled.map(|_| rules.read_document(document)) {
+            // It was read a moment ago.
+            Ok(_) => {}
+            Err(problem) => self.problems.push(problem),
         }
     }
 }
@@ -85,6 +79,7 @@ impl Assignment {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bartizan_core::canonical::Value;
     use bartizan_core::digest::Digest;
 
     fn policy(documents: &[&str]) -> Policy {
@@ -94,23 +89,19 @@ mod tests {
 
     #[test]
     fn each_kind_is_read_and_what_can_not_be_is_named_while_the_rest_holds() {
-        let good = r#"{"kind":"Detection","name":"sudo","spec":{"title":"t","level":"high",
-            "logsource":{"product":"linux","service":"sudo"},
-            "detection":{"s":{"outcome":"failure"},"condition":"s"}}}"#;
-        let list = r#"{"kind":"Detection","name":"two","spec":{"rules":[
-            {"title":"a","name":"a","level":"low","logsource":{"product":"linux"},
-             "detection":{"s":{"action":"login"},"condition":"s"}},
-            {"title":"b","level":"high","correlation":{"type":"event_count","rules":["a"],
-             "group-by":["source_ip"],"timespan":"1m","condition":{"gte":5}}}]}}"#;
+        let sigma = "title: t\nlevel: high\nlogsource: {product: linux, service: sudo}\n\
+            detection: {s: {outcome: failure}, condition: s}\n";
+        let good =
+            serde_json::json!({"kind": "Detection", "name": "sudo", "spec": {"sigma": sigma}}).to_string();
         let health = r#"{"kind":"Health","name":"host","spec":{"thresholds":[
             {"id":"disk","measure":"disk_used","above":"90%","severity":"high","summary":"full"}]}}"#;
         let bad = [
-            r#"{"kind":"Detection","name":"bad","spec":{"title":"x"}}"#,
+            r#"{"kind":"Detection","name":"bad","spec":{"sigma":"title: x"}}"#,
             r#"{"kind":"Baseline","name":"none","spec":{}}"#,
             r#"{"kind":"Oracle","name":"future","spec":{}}"#,
             r#"{"name":"kindless"}"#,
         ];
-        let read = Assignment::read(&policy(&[&[good, list, health], &bad[..]].concat()));
+        let read = Assignment::read(&policy(&[&[good.as_str(), health], &bad[..]].concat()));
         assert_eq!((read.baselines.len(), read.health.len()), (0, 1));
         assert!(read.detector.is_some(), "{:?}", read.problems);
         assert_eq!(read.problems.len(), bad.len(), "{:?}", read.problems);

@@ -151,12 +151,10 @@ impl Collector {
     /// Rules about packages are judged by the other thread.
     fn pass_packages(&mut self, name: Name, found: &Found) {
         let (Name::Packages, Ok(section)) = (name, found) else { return };
-        let digest = Digest::of(&section.body);
-        if self.packages == Some(digest) {
-            return;
-        }
-        if let Ok(packages) = section.body.to_data::<Vec<Package>>() {
-            self.packages = Some(digest);
+        let Ok(packages) = section.body.to_data::<Vec<Package>>() else { return };
+        let packages = Section { body: packages, unknown: section.unknown.clone() };
+        let Ok(digest) = Value::from_data(section).map(|value| Digest::of(&value)) else { return };
+        if self.packages.replace(digest) != Some(digest) {
             let _ = self.watch.send(super::Command::Packages(packages));
         }
     }

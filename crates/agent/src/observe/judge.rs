@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bartizan_core::configuration::baseline::Baseline;
 use bartizan_core::configuration::evaluate::{self, Query, RuleResult};
-use bartizan_core::fact::Package;
+use bartizan_core::fact::{Package, Section};
 use bartizan_core::time::{Duration, Timestamp};
 use bartizan_probe::query::HostProbe;
 use bartizan_probe::root::Root;
@@ -29,7 +29,7 @@ type Place = (usize, usize);
 pub(super) struct Judge {
     root: Root,
     baselines: Vec<Baseline>,
-    packages: Option<Vec<Package>>,
+    packages: Option<Section<Vec<Package>>>,
     reads: BTreeMap<Place, Vec<Query>>,
     stamps: Stamps,
     /// Each source with its stamp and the rules that hang on it.
@@ -71,7 +71,7 @@ impl Judge {
     }
 
     /// Takes the packages that are installed now.
-    pub(super) fn installed(&mut self, packages: Vec<Package>) {
+    pub(super) fn installed(&mut self, packages: Section<Vec<Package>>) {
         self.packages = Some(packages);
         self.stamps.packages += 1;
     }
@@ -143,7 +143,7 @@ impl Judge {
         };
         let mut probe = HostProbe::new(self.root.clone());
         if let Some(packages) = self.packages.as_ref().filter(|_| places.iter().any(asks_packages)) {
-            probe = probe.with_packages(packages.clone());
+            probe = probe.with_package_section(packages.clone());
         }
         let mut results = Vec::with_capacity(places.len());
         for (number, baseline) in self.baselines.iter().enumerate() {

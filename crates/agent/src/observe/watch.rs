@@ -16,7 +16,7 @@ use bartizan_wire::policy::Policy;
 
 use super::assignment::Assignment;
 use super::judge::{Judge, Judged};
-use super::{Clock, Command, LOGS, Observation, Tell, Wait, wait};
+use super::{Clock, Command, Observation, Tell, Wait, wait};
 use crate::{detection, health};
 
 /// The shortest interval: logs are looked at in each tick.
@@ -147,7 +147,7 @@ impl Watcher {
         let unseen = unseen_logs(&self.root, &self.logs, look.unknown);
         if unseen != self.unseen {
             self.unseen.clone_from(&unseen);
-            told.push(Observation::Unseen { name: LOGS, unseen });
+            told.push(Observation::UnseenLogs(unseen));
         }
         told
     }
@@ -191,9 +191,7 @@ mod tests {
         let documents = [
             r#"{"kind":"Baseline","name":"b","spec":{"title":"B","rules":[{"id":"motd","title":"T",
                 "rationale":"R","severity":"low","remediation":"M","check":{"file":{"path":"/etc/motd","exists":true}}}]}}"#,
-            r#"{"kind":"Detection","name":"d","spec":{"title":"Refused","level":"high",
-                "logsource":{"product":"linux","service":"sshd"},
-                "detection":{"s":{"action":"login","outcome":"failure"},"condition":"s"}}}"#,
+            r#"{"kind":"Detection","name":"d","spec":{"sigma":"title: Refused\nlevel: high\nlogsource: {product: linux, service: sshd}\ndetection: {s: {action: login, outcome: failure}, condition: s}\n"}}"#,
         ];
         let documents = documents.iter().map(|text| Value::parse(text).unwrap()).collect();
         Arc::new(Policy { wire: 1, etag: Digest::of_bytes(b"p"), documents })

@@ -119,16 +119,17 @@ fn a_check_that_was_rewritten_is_news_though_its_verdict_is_not() {
 }
 
 #[test]
-fn what_could_not_be_seen_is_told_and_what_was_seen_before_stays() {
+fn a_section_that_can_not_be_seen_any_more_stays_and_is_said_to_be_unknown() {
     let mut composer = Composer::new(1);
-    composer.section("packages", &Value::from("many")).unwrap();
+    let body = Value::parse(r#"{"body":["many"],"unknown":[]}"#).unwrap();
+    composer.section("packages", &body).unwrap();
     next(&mut composer);
-    let timeout = Unseen { what: "packages".to_owned(), reason: Reason::Timeout };
-    composer.unseen("packages", vec![timeout]).unwrap();
-    let report = next(&mut composer);
-    assert!(!report.sections.contains_key("packages"));
-    let body = report.sections[UNSEEN].body.clone().unwrap();
-    assert_eq!(body.to_canonical(), r#"{"packages":[{"reason":"timeout","what":"packages"}]}"#);
+    assert!(composer.unseen("packages", Reason::Timeout).unwrap());
+    let told = next(&mut composer).sections["packages"].body.clone().unwrap().to_canonical();
+    assert_eq!(told, r#"{"body":["many"],"unknown":[{"reason":"timeout","what":"packages"}]}"#);
+    assert!(!composer.unseen("packages", Reason::Timeout).unwrap());
+    assert!(!composer.unseen("os", Reason::Timeout).unwrap(), "what was never seen is not told");
+    assert!(composer.section("packages", &body).unwrap(), "seen again");
 }
 
 #[test]

@@ -30,42 +30,33 @@ impl Runner {
                     self.lost(&Counts::from([(source.to_owned(), dropped)]));
                 }
             }
-            Observation::Unseen { name, unseen } => self.unseen(name, unseen),
+            Observation::UnseenLogs(unseen) => self.unseen_logs(&unseen),
             Observation::Problem(text) => self.problem(Class::Bug, &text, None),
         }
     }
 
-    /// What was not seen at all is not told as empty: the server keeps what it knows, and why
-    /// nothing newer comes is listed as unseen.
+    /// What is told of a section is what was seen and what was not. One of which nothing is known
+    /// has no body that a server could read.
     fn section(&mut self, name: Name, found: Result<Section<Value>, Reason>) {
-        let name = name.as_str();
-        let alone = |reason| vec![Unseen { what: name.to_owned(), reason }];
-        let unseen = match found {
-            Ok(Section { body, unknown }) if unknown.is_empty() || !is_empty(&body) => {
-                match self.outbox.composer.section(name, &body) {
-                    Ok(_) => unknown,
-                    Err(_) => alone(Reason::Unsupported),
-                }
-            }
-            Ok(Section { unknown, .. }) => unknown,
-            Err(reason) => alone(reason),
+        let composer = &mut self.outbox.composer;
+        let told = match found {
+            Ok(section) if section.body == Value::Null => return,
+            Ok(section) => match Value::from_data(&section) {
+                Ok(body) => composer.section(name.as_str(), &body),
+                Err(_) => composer.unseen(name.as_str(), Reason::Error),
+            },
+            Err(reason) => composer.unseen(name.as_str(), reason),
         };
-        self.unseen(name, unseen);
-    }
-
-    fn unseen(&mut self, name: &str, unseen: Vec<Unseen>) {
-        if let Err(error) = self.outbox.composer.unseen(name, unseen) {
-            self.problem(Class::Limit, &error, None);
+        if let Err(error) = told {
+            self.problem(Class::Limit, &format_args!("the section {name} is not told: {error}"), None);
         }
     }
-}
 
-fn is_empty(body: &Value) -> bool {
-    match body {
-        Value::Null => true,
-        Value::Array(items) => items.is_empty(),
-        Value::Object(members) => members.values().all(is_empty),
-        Value::String(text) => text.is_empty(),
-        Value::Bool(_) | Value::Integer(_) => false,
+    /// No section lists logs: it is for whoever reads this agent's own log.
+    fn unseen_logs(&mut self, unseen: &[Unseen]) {
+        for Unseen { what, reason } in unseen {
+            let text = format!("the log {what} can't be followed ({reason}): no detection sees it");
+            self.problem(Class::Unavailable, &text, None);
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The agent against a real server: TLS, HTTP/2, disk and threads as they are.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod binary;
 mod server;
 
 use std::path::{Path, PathBuf};
@@ -24,9 +25,7 @@ use server::{KEY, Server, status};
 const BASELINE: &str = r#"{"kind":"Baseline","name":"b","spec":{"title":"B","rules":[{"id":"motd","title":"T",
     "rationale":"R","severity":"low","remediation":"M","check":{"file":{"path":"/etc/motd","exists":true}}}]}}"#;
 
-const DETECTION: &str = r#"{"kind":"Detection","name":"d","spec":{"title":"Refused","level":"high",
-    "logsource":{"product":"linux","service":"sshd"},
-    "detection":{"s":{"action":"login","outcome":"failure"},"condition":"s"}}}"#;
+const DETECTION: &str = r#"{"kind":"Detection","name":"d","spec":{"sigma":"title: Refused\nlevel: high\nlogsource: {product: linux, service: sshd}\ndetection: {s: {action: login, outcome: failure}, condition: s}\n"}}"#;
 
 const REFUSED_LOGIN: &str =
     "Nov 23 20:34:38 h sshd[9]: Failed password for root from 192.0.2.7 port 4022 ssh2\n";

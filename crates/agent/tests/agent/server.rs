@@ -34,7 +34,7 @@ use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
 /// How long anything may take before a test fails.
-const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 pub(crate) const KEY: &str = "secret-of-an-enrolment-key";
 
