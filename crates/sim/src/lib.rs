@@ -1,1 +1,10 @@
-//! A fleet in a box: seeded population, faults, virtual clock.
+//! A fleet in a box: hosts that speak the agents' own language, and the faults that befall them.
+//!
+//! What a simulated host sends is what an agent sends, over the same link; only its facts are
+//! made up, from a seed. This room feeds tests, the demo and benchmarks. It refuses to be part
+//! of anything that runs in earnest.
+//!
+//! Read first: [`host::Host`] (one simulated host), [`replica::Replica`] (a server to kill).
+
+pub mod host;
+pub mod replica;

@@ -1,0 +1,93 @@
+//! A replica of the server for fault tests: `bartizan-sim-replica FOLDER [POSTGRES_URL SCHEMA]`.
+//!
+//! It says where it is on one line of JSON, and answers until it is killed.
+
+use std::process::ExitCode;
+
+use bartizan_core::document;
+use bartizan_core::enrolment::Grant;
+use bartizan_core::time::{Duration, Timestamp};
+use bartizan_server::ambient::Ambient;
+use bartizan_server::api::enrolment::{self, Wanted};
+use bartizan_server::{App, Settings};
+use bartizan_sim::replica::Told;
+use bartizan_store::Place;
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+
+/// The one rule that simulated hosts have verdicts on.
+const BASELINE: &str = "
+kind: Baseline
+name: simulated
+spec:
+  title: What simulated hosts are judged by
+  rules:
+    - id: r
+      title: A file is there
+      severity: high
+      rationale: So that something can change.
+      check: {file: {path: /etc/hostname, exists: true}}
+      remediation: Make the file.
+";
+
+#[expect(clippy::disallowed_methods, reason = "this is a composition root: here the clock is read")]
+fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+#[expect(clippy::print_stderr, reason = "this is a program, and this is where it says what went wrong")]
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main]
+async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut arguments = std::env::args().skip(1);
+    let folder = std::path::PathBuf::from(arguments.next().ok_or("name a folder")?);
+    let place = match arguments.next() {
+        Some(url) => Place::Postgres { url, schema: arguments.next() },
+        None => Place::Sqlite(folder.join("bartizan.db")),
+    };
+    let loopback = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    let settings = Settings {
+        place,
+        wrapping_key: folder.join("wrapping.key"),
+        people: loopback,
+        agents: loopback,
+        names: Vec::new(),
+    };
+    let app = App::start(&settings, Ambient::new(now, StdRng::from_os_rng())).await?;
+    let documents = document::parse("simulated.yaml", BASELINE).map_err(|faults| format!("{faults:?}"))?;
+    let applied = bartizan_server::api::document::apply_documents(&app.web, "dev", documents).await;
+    applied.map_err(|problem| problem.title().to_owned())?;
+    let grant = Grant {
+        service: "simulated".to_owned(),
+        environment: "dev".to_owned(),
+        class: bartizan_core::asset::Class::Server,
+        labels: std::collections::BTreeMap::new(),
+        networks: Vec::new(),
+        approval: false,
+    };
+    let wanted = Wanted { uses: 1_000, expires_in: Duration::from_hours(1), grant };
+    let key = enrolment::create(&app.web, wanted).await.map_err(|problem| problem.title().to_owned())?;
+    let told = Told {
+        agents: format!("https://{}", app.agents()),
+        fingerprint: app.fingerprint(),
+        key: key.key,
+        ledger: app.web.ledger_key.to_string(),
+    };
+    let mut line = serde_json::to_string(&told)?;
+    line.push('\n');
+    std::io::Write::write_all(&mut std::io::stdout().lock(), line.as_bytes())?;
+    // Until it is killed.
+    std::future::pending::<()>().await;
+    Ok(())
+}
