@@ -11,6 +11,8 @@ mod detect;
 mod exit;
 mod facts;
 mod printer;
+#[cfg(feature = "server")]
+mod up;
 mod versions;
 
 use std::process::ExitCode;
@@ -30,6 +32,8 @@ enum Verb {
     Baseline(baseline::Arguments),
     Detect(detect::Arguments),
     Facts(facts::Arguments),
+    #[cfg(feature = "server")]
+    Up(up::Arguments),
     /// Order versions as the native tools do.
     Versions(versions::Arguments),
 }
@@ -46,6 +50,8 @@ fn run(arguments: Arguments) -> Result<exit::Answer, exit::Failure> {
         Verb::Baseline(arguments) => baseline::run(arguments),
         Verb::Detect(arguments) => detect::run(arguments),
         Verb::Facts(arguments) => facts::run(arguments),
+        #[cfg(feature = "server")]
+        Verb::Up(arguments) => up::run(arguments),
         Verb::Versions(arguments) => versions::run(arguments),
     }
 }

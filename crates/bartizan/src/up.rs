@@ -1,0 +1,212 @@
+//! `bartizan up`: server, console and an agent for this machine, in one process.
+
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bartizan_agent::Agent;
+use bartizan_core::enrolment::Grant;
+use bartizan_core::id::PersonId;
+use bartizan_core::person::Person;
+use bartizan_core::role::Role;
+use bartizan_core::selector::Labels;
+use bartizan_core::time::Timestamp;
+use bartizan_probe::root::Root;
+use bartizan_server::ambient::Ambient;
+use bartizan_server::api::{document, enrolment};
+use bartizan_server::{App, Settings, auth};
+use bartizan_store::Place;
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+
+use crate::exit::{Answer, Failure};
+
+mod client;
+mod content;
+mod feeds;
+mod summary;
+
+/// The name of the person that a first start makes.
+const FIRST_PERSON: &str = "admin";
+
+/// The service that this machine belongs to until somebody says otherwise.
+const SERVICE: &str = "local";
+
+/// Watch this machine: server, console and agent in one process.
+///
+/// Mints its own keys, enrols this machine, applies the shipped content in `dev` and prints one
+/// URL. A second start carries on where the first stopped.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The folder of all state; made where it is missing.
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// A folder of vulnerability feeds, as they were downloaded or as `feeds import` wrote them.
+    #[arg(long, value_name = "DIR")]
+    feeds: Option<PathBuf>,
+    /// A URL that alerts are posted to, in Alertmanager's webhook shape.
+    #[arg(long, value_name = "URL")]
+    notify: Option<String>,
+    /// The address to listen on for people and agents; beyond loopback other machines can reach it.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    listen: IpAddr,
+    /// The name by which other machines reach this one.
+    #[arg(long, value_name = "HOST")]
+    name: Option<String>,
+    /// The port of the console and the API; 0 takes a free one.
+    #[arg(long, value_name = "PORT", default_value_t = 8443)]
+    port: u16,
+    /// The port of the agents; 0 takes a free one.
+    #[arg(long, value_name = "PORT", default_value_t = 8444)]
+    agent_port: u16,
+    /// Watch this folder as if it were the machine's root.
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    root: PathBuf,
+    /// Log files to watch for events; the authentication log where none is named.
+    #[arg(long, value_name = "FILE")]
+    log: Vec<PathBuf>,
+    /// A PostgreSQL database for the state, instead of a file: postgres://USER@HOST/DATABASE.
+    #[arg(long, value_name = "URL")]
+    database: Option<String>,
+}
+
+/// Who may not yet be let in from elsewhere: without a second factor, loopback is the limit.
+fn reachable(listen: IpAddr) -> Result<(), Failure> {
+    if listen.is_loopback() {
+        return Ok(());
+    }
+    Err(Failure::invalid(
+        "listening beyond loopback takes a second factor for signing in, which is not set up",
+    )
+    .hint("leave --listen out, and reach this machine through ssh -L 8443:127.0.0.1:8443"))
+}
+
+pub(crate) fn run(arguments: Arguments) -> Result<Answer, Failure> {
+    reachable(arguments.listen)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::unavailable(format_args!("can't start: {error}")))?;
+    runtime.block_on(up(arguments))
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is a composition root: here the clock is read")]
+fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+async fn up(arguments: Arguments) -> Result<Answer, Failure> {
+    // A second call finds it installed, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let interrupted = summary::interrupted()?;
+    let state = folder(arguments.state.as_deref())?;
+    let ambient = Ambient::new(now, StdRng::from_os_rng());
+    summary::say(&format!("state in {}", state.display()));
+    let settings = Settings {
+        place: match &arguments.database {
+            Some(url) => Place::Postgres { url: url.clone(), schema: None },
+            None => Place::Sqlite(state.join("bartizan.db")),
+        },
+        wrapping_key: state.join("wrapping.key"),
+        people: SocketAddr::new(arguments.listen, arguments.port),
+        agents: SocketAddr::new(arguments.listen, arguments.agent_port),
+        names: arguments.name.iter().cloned().collect(),
+    };
+    let app = App::start(&settings, ambient.clone()).await.map_err(|error| {
+        let hint = match &error {
+            bartizan_server::app::Error::Listener(_) => {
+                "is another `bartizan up` running? --port and --agent-port take other ports"
+            }
+            _ => "--state names another folder",
+        };
+        Failure::new(error.class(), error).hint(hint)
+    })?;
+    let applied = apply(&app, arguments.notify.as_deref()).await?;
+    summary::say(&applied);
+    let person = first_person(&app).await?;
+    client::write(&app, person, &state).await?;
+    let mut feeds = feeds::start(&app, &state, arguments.feeds.clone());
+    let agent = start_agent(&app, &arguments, &state).await?;
+    let link = auth::link(&app.web, person).await.map_err(|error| Failure::new(error.class(), error))?;
+    let host = arguments.name.clone().unwrap_or_else(|| arguments.listen.to_string());
+    crate::printer::write_out(&format!("https://{host}:{}{link}\n", app.people().port()))?;
+    summary::run(&app, &agent, interrupted).await;
+    feeds.abort_all();
+    agent.stop().await;
+    app.stop().await;
+    summary::say("stopped; a second `bartizan up` carries on from here");
+    Ok(Answer::Answered)
+}
+
+/// The folder of all state, which nobody else may read.
+fn folder(named: Option<&Path>) -> Result<PathBuf, Failure> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    let folder = match named {
+        Some(named) => named.to_owned(),
+        None => client::state_folder()?,
+    };
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+    made.map_err(|error| {
+        Failure::unavailable(format_args!("can't make {}: {error}", folder.display()))
+            .hint("--state names another folder")
+    })?;
+    Ok(folder)
+}
+
+/// Applies the content that ships, and the route that `--notify` asks for.
+async fn apply(app: &App, notify: Option<&str>) -> Result<String, Failure> {
+    let mut documents = content::documents()?;
+    documents.extend(notify.map(content::route).transpose()?);
+    let applied = document::apply_documents(&app.web, document::OPEN_ENVIRONMENT, documents).await;
+    let applied = applied.map_err(|problem| Failure::new(problem.class(), problem.title()))?;
+    let (new, changed) = (applied.created.len(), applied.changed.len());
+    Ok(format!("content: {new} documents new, {changed} changed, {} as before", applied.unchanged))
+}
+
+/// The person who has every role here: a team of one. Made on the first start.
+async fn first_person(app: &App) -> Result<PersonId, Failure> {
+    let failed = |error: bartizan_store::Error| Failure::new(error.class(), error);
+    let people = app.web.store.people().await.map_err(failed)?;
+    if let Some(person) = people.iter().find(|person| person.name == FIRST_PERSON) {
+        return Ok(person.id);
+    }
+    let ambient = &app.web.ambient;
+    let person = Person {
+        id: PersonId::mint(ambient.now(), ambient.random()),
+        name: FIRST_PERSON.to_owned(),
+        roles: Role::ALL.into_iter().filter(|role| *role != Role::Assessor).collect(),
+        services: [SERVICE.to_owned()].into(),
+        grants: Vec::new(),
+        disabled: false,
+    };
+    app.web.store.put_person(&person, ambient.now(), ambient.random()).await.map_err(failed)?;
+    Ok(person.id)
+}
+
+async fn start_agent(app: &App, arguments: &Arguments, state: &Path) -> Result<Agent, Failure> {
+    let root = Root::at(&arguments.root).map_err(|error| Failure::new(error.class(), error))?;
+    let grant = Grant {
+        service: SERVICE.to_owned(),
+        environment: document::OPEN_ENVIRONMENT.to_owned(),
+        class: bartizan_core::asset::Class::Server,
+        labels: Labels::new(),
+        networks: Vec::new(),
+        approval: false,
+    };
+    let wanted =
+        enrolment::Wanted { uses: 1, expires_in: bartizan_core::time::Duration::from_hours(1), grant };
+    let key = enrolment::create(&app.web, wanted).await;
+    let key = key.map_err(|problem| Failure::new(problem.class(), problem.title()))?;
+    let settings = bartizan_agent::Settings {
+        folder: state.join("agent"),
+        server: format!("https://127.0.0.1:{}", app.agents().port()),
+        authority_fingerprint: app.fingerprint().to_string(),
+        enrolment_key: Some(key.key),
+        name: content::host_name(&root),
+        root,
+        logs: arguments.log.clone(),
+    };
+    let random = Box::new(StdRng::from_os_rng());
+    Agent::start(settings, Arc::new(now), random)
+        .map_err(|error| Failure::new(error.class(), format_args!("the agent can't start: {error}")))
+}

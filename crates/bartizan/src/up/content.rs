@@ -1,0 +1,67 @@
+//! The content that ships, as documents: baselines, health thresholds, detections.
+
+use bartizan_core::document::{self, Document, Fault};
+use bartizan_probe::root::{CONFIGURATION, Root};
+use rust_embed::Embed;
+
+use crate::exit::Failure;
+
+#[derive(Embed)]
+#[folder = "$CARGO_MANIFEST_DIR/../../content"]
+#[include = "*.yaml"]
+#[include = "*.yml"]
+struct Content;
+
+/// Every document that ships.
+pub(super) fn documents() -> Result<Vec<Document>, Failure> {
+    let mut documents = Vec::new();
+    for path in Content::iter() {
+        let Some(file) = Content::get(&path) else { continue };
+        let text = String::from_utf8_lossy(&file.data).into_owned();
+        if path.starts_with("detections/") {
+            documents.extend(parse(&path, &detection(&path, &text))?);
+        } else {
+            documents.extend(parse(&path, &text)?);
+        }
+    }
+    Ok(documents)
+}
+
+/// Sigma's files stay as they are known everywhere; a document of ours carries one as text.
+fn detection(path: &str, sigma: &str) -> String {
+    let name = path.trim_start_matches("detections/").trim_end_matches(".yml").replace('/', "-");
+    let written = serde_json::json!({
+        "kind": "Detection", "name": name, "owner": "platform", "spec": {"sigma": sigma},
+    });
+    written.to_string()
+}
+
+fn parse(path: &str, text: &str) -> Result<Vec<Document>, Failure> {
+    document::parse(path, text).map_err(|faults| broken(&faults))
+}
+
+fn broken(faults: &[Fault]) -> Failure {
+    let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    Failure::invalid(lines.join("\n"))
+}
+
+/// The route that sends every alert to one URL.
+pub(super) fn route(url: &str) -> Result<Document, Failure> {
+    let written = serde_json::json!({
+        "kind": "Route", "name": "notify", "owner": "platform",
+        "spec": {"receivers": [{"name": "notify", "webhook": {"url": url}}], "route": {"receiver": "notify"}},
+    });
+    let mut documents = parse("--notify", &written.to_string())?;
+    let document = documents.pop().ok_or_else(|| Failure::invalid("--notify gave no route"))?;
+    let checked = bartizan_core::monitoring::route::Routes::from_document(&document);
+    checked
+        .map(|_| document)
+        .map_err(|fault| Failure::invalid(format_args!("--notify {url}: {}", fault.message)))
+}
+
+/// What the machine calls itself.
+pub(super) fn host_name(root: &Root) -> String {
+    let own = if root.is_host() { "/proc/sys/kernel/hostname" } else { "/etc/hostname" };
+    let name = root.read_text(own, CONFIGURATION).map(|text| text.text.trim().to_owned());
+    name.ok().filter(|name| !name.is_empty()).unwrap_or_else(|| "localhost".to_owned())
+}
