@@ -41,6 +41,10 @@ pub struct Finding {
     pub action: String,
     /// What a fix waits for; none for deviations.
     pub fix_state: Option<String>,
+    /// The day by which the catalogue of exploited vulnerabilities wants it gone.
+    pub kev_due: Option<String>,
+    /// The probability of exploitation within 30 days (EPSS), in millionths.
+    pub epss_millionths: Option<u32>,
 }
 
 /// One thing that is wrong, over the fleet.
@@ -55,6 +59,10 @@ pub struct Group {
     pub assets: u64,
     pub action: String,
     pub fix_state: Option<String>,
+    /// The day by which the catalogue of exploited vulnerabilities wants it gone.
+    pub kev_due: Option<String>,
+    /// The probability of exploitation within 30 days (EPSS), in millionths.
+    pub epss_millionths: Option<u32>,
 }
 
 /// Everything that is wrong, over the fleet.
@@ -98,6 +106,8 @@ pub(crate) async fn of_asset(web: &Web, asset: &Asset) -> Result<Vec<Finding>, P
                 since: standing.since.to_string(),
                 action: rule.map(|rule| rule.remediation.clone()).unwrap_or_default(),
                 fix_state: None,
+                kev_due: None,
+                epss_millionths: None,
             },
         ));
     }
@@ -129,6 +139,7 @@ async fn vulnerabilities(
             matching::Verdict::Unknown(reason) => format!("unknown: {reason}"),
             _ => "not met".to_owned(),
         };
+        let known = exploitation(web, &told.vulnerability);
         let finding = Finding {
             key: key.to_string(),
             kind: "vulnerability".to_owned(),
@@ -140,10 +151,19 @@ async fn vulnerabilities(
             since: since.to_string(),
             action: action(told),
             fix_state: told.fix_state.map(|state| state.as_str().to_owned()),
+            kev_due: known.0,
+            epss_millionths: known.1,
         };
         found.entry((told.vulnerability.clone(), told.source.clone())).or_insert((severity, finding));
     }
     Ok(found.into_values().collect())
+}
+
+/// What the feeds know of its exploitation: the catalogue's due day, and the probability in millionths.
+fn exploitation(web: &Web, vulnerability: &str) -> (Option<String>, Option<u32>) {
+    let Some(library) = web.feeds.get() else { return (None, None) };
+    let due = library.kev(vulnerability).map(|exploited| exploited.due.clone());
+    (due, library.epss(vulnerability).map(|estimate| estimate.probability_millionths))
 }
 
 fn action(told: &matching::Match) -> String {
@@ -168,6 +188,7 @@ pub(crate) async fn list(web: &Web) -> Result<List, Problem> {
         entry.2 |= assets;
     }
     for ((vulnerability, source), (severity, told, assets)) in by_name {
+        let known = exploitation(web, &vulnerability);
         let group = Group {
             kind: "vulnerability".to_owned(),
             subject: vulnerability,
@@ -177,6 +198,8 @@ pub(crate) async fn list(web: &Web) -> Result<List, Problem> {
             assets: assets.len(),
             action: action(&told),
             fix_state: told.fix_state.map(|state| state.as_str().to_owned()),
+            kev_due: known.0,
+            epss_millionths: known.1,
         };
         groups.push((severity, group));
     }
@@ -202,6 +225,8 @@ async fn deviations(web: &Web) -> Result<Vec<(Severity, Group)>, Problem> {
             assets,
             action: rule.map(|rule| rule.remediation).unwrap_or_default(),
             fix_state: None,
+            kev_due: None,
+            epss_millionths: None,
         };
         groups.push((severity, group));
     }

@@ -8,12 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bartizan_core::asset::Asset;
-use bartizan_core::digest::Digest;
 use bartizan_core::monitoring::signal::{Kind, Signal, State};
 use bartizan_core::posture::{AssetNumber, Change, TupleNumber};
 use bartizan_core::severity::Severity;
 use bartizan_core::time::Timestamp;
-use bartizan_core::vulnerability::matching::{Match, Tuple, Verdict};
+use bartizan_core::vulnerability::matching::Verdict;
+use bartizan_feeds::library::Library;
 use bartizan_store::log::Log;
 use bartizan_store::posture::Transition;
 
@@ -29,41 +29,33 @@ const TUPLES_BATCH: usize = 500;
 /// Transitions looked at in one go.
 const TRANSITIONS_BATCH: usize = 200;
 
-/// Where matches come from: the feeds on this server's disk.
-pub trait Source: Send + Sync + std::fmt::Debug {
-    /// Over all feeds: it changes when any of them does.
-    fn digest(&self) -> Digest;
-    /// What they say of one build.
-    fn matches(&self, tuple: &Tuple) -> Result<Vec<Match>, String>;
-}
-
 /// The feeds as they were imported last; none before the first import.
 #[derive(Clone, Debug, Default)]
-pub struct Feeds(Arc<RwLock<Option<Arc<dyn Source>>>>);
+pub struct Feeds(Arc<RwLock<Option<Arc<Library>>>>);
 
 impl Feeds {
     /// Takes newly imported feeds.
-    pub fn replace(&self, source: Arc<dyn Source>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(source);
+    pub fn replace(&self, library: Library) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(library));
     }
 
     /// The feeds as they are now.
-    pub fn get(&self) -> Option<Arc<dyn Source>> {
+    pub fn get(&self) -> Option<Arc<Library>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 pub(super) async fn look(context: Context) -> Result<Look, Error> {
-    let Some(source) = context.feeds.get() else { return Ok(Look::Done) };
-    if match_tuples(&context, source).await? == Look::More {
+    let Some(library) = context.feeds.get() else { return Ok(Look::Done) };
+    if match_tuples(&context, library).await? == Look::More {
         return Ok(Look::More);
     }
     follow(&context).await
 }
 
 /// Matches builds that these feeds have not judged yet.
-async fn match_tuples(context: &Context, source: Arc<dyn Source>) -> Result<Look, Error> {
-    let digest = source.digest();
+async fn match_tuples(context: &Context, library: Arc<Library>) -> Result<Look, Error> {
+    let digest = library.digest();
     let waiting = context.store.tuples_to_match(&digest, TUPLES_BATCH).await?;
     if waiting.is_empty() {
         return Ok(Look::Done);
@@ -75,10 +67,11 @@ async fn match_tuples(context: &Context, source: Arc<dyn Source>) -> Result<Look
     let judged = tokio::task::spawn_blocking(move || {
         waiting
             .into_iter()
-            .map(|(number, tuple)| source.matches(&tuple).map(|matches| (number, matches)))
-            .collect::<Result<Vec<_>, String>>()
+            .map(|(number, tuple)| library.matches(&tuple).map(|matches| (number, matches)))
+            .collect::<Result<Vec<_>, _>>()
     });
-    let judged = judged.await.map_err(|error| Error::Other(error.to_string()))?.map_err(Error::Other)?;
+    let judged = judged.await.map_err(|error| Error::Other(error.to_string()))?;
+    let judged = judged.map_err(|error| Error::Other(error.to_string()))?;
     context.store.put_matches(&judged, &digest, context.ambient.now()).await?;
     let after = affected(context, &numbers).await?;
     let mut signals = Vec::new();
