@@ -59,7 +59,7 @@ pub(crate) fn write_out(text: &str) -> Result<(), Failure> {
     }
 }
 
-fn json<T: Serialize>(data: &T) -> Result<String, Failure> {
+pub(crate) fn json<T: Serialize>(data: &T) -> Result<String, Failure> {
     let mut text = serde_json::to_string_pretty(data).map_err(Failure::unavailable)?;
     text.push('\n');
     Ok(text)
@@ -80,7 +80,7 @@ pub(crate) fn printable(cell: &str) -> String {
     cell.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
-fn table(rows: &Rows) -> String {
+pub(crate) fn table(rows: &Rows) -> String {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(rows.header.iter().map(|name| name.to_uppercase()));

@@ -27,6 +27,24 @@ const RELEASES: usize = 100;
 /// The longest name, version or reason, in bytes.
 const TEXT_BYTES: usize = 4 << 10;
 
+/// Debian's releases by number (<https://www.debian.org/releases/>).
+const RELEASE_NAMES: [(&str, &str); 14] = [
+    ("3.0", "woody"),
+    ("3.1", "sarge"),
+    ("4.0", "etch"),
+    ("5.0", "lenny"),
+    ("6.0", "squeeze"),
+    ("7", "wheezy"),
+    ("8", "jessie"),
+    ("9", "stretch"),
+    ("10", "buster"),
+    ("11", "bullseye"),
+    ("12", "bookworm"),
+    ("13", "trixie"),
+    ("14", "forky"),
+    ("15", "duke"),
+];
+
 /// One vulnerability as the tracker has it, as far as judging needs it.
 #[derive(Debug, Deserialize)]
 struct Issue {
@@ -72,6 +90,11 @@ pub fn read(
         return Err(error);
     }
     read.and_then(|()| input.end()).map_err(|error| Error::json(file, &track.path().to_string(), error))
+}
+
+/// The codename of a release: 12 is bookworm.
+pub fn codename(number: &str) -> Option<&'static str> {
+    RELEASE_NAMES.iter().find(|(of, _)| *of == number).map(|(_, codename)| *codename)
 }
 
 /// The whole export: handed out while it is read.

@@ -1,5 +1,7 @@
 //! OSV's names of distributions and releases, as the hosts call them.
 
+use crate::debian;
+
 /// A release of a distribution.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
@@ -9,34 +11,13 @@ pub(super) struct Place {
     pub(super) is_binary: bool,
 }
 
-/// Debian's releases by number (<https://www.debian.org/releases/>).
-const DEBIAN: [(&str, &str); 14] = [
-    ("3.0", "woody"),
-    ("3.1", "sarge"),
-    ("4.0", "etch"),
-    ("5.0", "lenny"),
-    ("6.0", "squeeze"),
-    ("7", "wheezy"),
-    ("8", "jessie"),
-    ("9", "stretch"),
-    ("10", "buster"),
-    ("11", "bullseye"),
-    ("12", "bookworm"),
-    ("13", "trixie"),
-    ("14", "forky"),
-    ("15", "duke"),
-];
-
 /// The place that an ecosystem names; none where it is no release of a distribution known here.
 pub(super) fn place(ecosystem: &str) -> Option<Place> {
     let (name, suffix) = ecosystem.split_once(':')?;
     let source = |ecosystem, release: &str| place_of(ecosystem, release, false);
     let binary = |ecosystem, release: &str| place_of(ecosystem, release, true);
     match name {
-        "Debian" => {
-            let (_, codename) = DEBIAN.iter().find(|(number, _)| *number == suffix)?;
-            source("debian", codename)
-        }
+        "Debian" => source("debian", debian::codename(suffix)?),
         // `Ubuntu:Pro:…` is another archive, which most hosts don't have.
         "Ubuntu" => source("ubuntu", suffix.strip_suffix(":LTS").unwrap_or(suffix)),
         "Alpine" => source("alpine", suffix),
