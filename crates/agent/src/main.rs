@@ -4,6 +4,7 @@
 //! hands them in. Everything it says goes to standard error.
 
 use std::fmt::Display;
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -99,7 +100,9 @@ impl From<Problem> for Failure {
 fn main() -> ExitCode {
     let Arguments { verb: Verb::Run(arguments) } = Arguments::parse();
     let filter = EnvFilter::try_from_env("BARTIZAN_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    let colours = std::io::stderr().is_terminal();
+    let talk = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    talk.with_ansi(colours).with_target(false).init();
     match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => report(&failure),

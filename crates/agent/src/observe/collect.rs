@@ -151,12 +151,17 @@ impl Collector {
     /// Rules about packages are judged by the other thread.
     fn pass_packages(&mut self, name: Name, found: &Found) {
         let (Name::Packages, Ok(section)) = (name, found) else { return };
-        let Ok(packages) = section.body.to_data::<Vec<Package>>() else { return };
-        let packages = Section { body: packages, unknown: section.unknown.clone() };
-        let Ok(digest) = Value::from_data(section).map(|value| Digest::of(&value)) else { return };
-        if self.packages.replace(digest) != Some(digest) {
-            let _ = self.watch.send(super::Command::Packages(packages));
+        let unknown = section.unknown.iter().map(|unseen| Value::from(format!("{unseen:?}")));
+        let digest = Digest::derived(
+            "packages",
+            [Value::Array(unknown.collect()), Value::from(Digest::of(&section.body).to_string())],
+        );
+        if self.packages == Some(digest) {
+            return;
         }
+        let Ok(body) = section.body.to_data::<Vec<Package>>() else { return };
+        self.packages = Some(digest);
+        let _ = self.watch.send(super::Command::Packages(Section { body, unknown: section.unknown.clone() }));
     }
 }
 

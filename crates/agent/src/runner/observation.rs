@@ -41,10 +41,12 @@ impl Runner {
         let composer = &mut self.outbox.composer;
         let told = match found {
             Ok(section) if section.body == Value::Null => return,
-            Ok(section) => match Value::from_data(&section) {
-                Ok(body) => composer.section(name.as_str(), &body),
-                Err(_) => composer.unseen(name.as_str(), Reason::Error),
-            },
+            Ok(Section { body, unknown }) => {
+                // Text and reasons alone: it has a canonical form.
+                let unknown = Value::from_data(&unknown).unwrap_or_default();
+                let told = [("body".to_owned(), body), ("unknown".to_owned(), unknown)];
+                composer.section(name.as_str(), &Value::Object(told.into()))
+            }
             Err(reason) => composer.unseen(name.as_str(), reason),
         };
         if let Err(error) = told {
