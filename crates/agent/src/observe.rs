@@ -63,7 +63,7 @@ pub enum Observation {
 /// What the watcher is told.
 #[derive(Debug)]
 enum Command {
-    Assign(Arc<Policy>),
+    Assign(Policy),
     Packages(Section<Vec<Package>>),
     /// Every collector had a turn: packages are known by now, or are unknown.
     Collected,
@@ -98,7 +98,7 @@ impl Observers {
     }
 
     /// Judges by this policy from now on.
-    pub fn assign(&self, policy: Arc<Policy>) {
+    pub fn assign(&self, policy: Policy) {
         // A watcher that is gone has said so, and nothing is judged any more.
         let _ = self.watch.send(Command::Assign(policy));
     }

@@ -2,7 +2,6 @@
 //! next. It alone touches the agent's disk. It never waits for the network: an exchange runs as a
 //! task and comes back as an event.
 
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
 use std::time::{Duration, Instant};
 
@@ -302,7 +301,7 @@ impl Runner {
         }
         self.policy.assigned = Some(policy.etag);
         if let Some(observers) = &self.observers {
-            observers.assign(Arc::new(policy));
+            observers.assign(policy);
         }
     }
 

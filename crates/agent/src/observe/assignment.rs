@@ -1,12 +1,13 @@
 //! A policy as the watcher takes it: documents read by their kinds. What can't be read is named,
 //! and the rest holds.
 
-use bartizan_core::configuration::baseline::{self, Baseline};
+use bartizan_core::canonical::Value;
+use bartizan_core::configuration::baseline::{self, Baseline, Examples, References};
 use bartizan_core::document::Document;
 use bartizan_core::monitoring::health::Health;
 use bartizan_detect::detector::Detector;
 use bartizan_detect::rules::{self, Rules};
-use bartizan_wire::policy::{DOCUMENTS_LIMIT, Policy};
+use bartizan_wire::policy::DOCUMENTS_LIMIT;
 
 /// The most problems that are told of one policy.
 const PROBLEMS_LIMIT: usize = 20;
@@ -22,12 +23,12 @@ pub(super) struct Assignment {
 }
 
 impl Assignment {
-    /// Reads a policy.
-    pub(super) fn read(policy: &Policy) -> Assignment {
+    /// Reads a policy's documents, one after another: what was read is let go before the next.
+    pub(super) fn read(documents: Vec<Value>) -> Assignment {
         let mut assignment = Assignment::default();
         let mut rules = Rules::default();
-        for written in policy.documents.iter().take(DOCUMENTS_LIMIT) {
-            match Document::from_value("policy", written.clone()) {
+        for written in documents.into_iter().take(DOCUMENTS_LIMIT) {
+            match Document::from_value("policy", written) {
                 Ok(document) => assignment.take(&document, &mut rules),
                 Err(fault) => assignment.problems.push(fault.to_string()),
             }
@@ -49,7 +50,7 @@ impl Assignment {
     fn take(&mut self, document: &Document, rules: &mut Rules) {
         match document.kind.as_str() {
             baseline::KIND => match Baseline::from_document(document) {
-                Ok(baseline) => self.baselines.push(baseline),
+                Ok(baseline) => self.baselines.push(judged_by(baseline)),
                 Err(faults) => self.problems.extend(faults.iter().map(ToString::to_string)),
             },
             "Health" => match Health::from_document(document) {
@@ -76,15 +77,25 @@ impl Assignment {
     }
 }
 
+/// The baseline as far as judging needs it: what is for people and for authors stays on the server.
+fn judged_by(mut baseline: Baseline) -> Baseline {
+    for rule in &mut baseline.rules {
+        rule.examples = Examples::default();
+        rule.references = References::default();
+        rule.fix = None;
+        for words in [&mut rule.title, &mut rule.rationale, &mut rule.remediation] {
+            *words = String::new();
+        }
+    }
+    baseline
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bartizan_core::canonical::Value;
-    use bartizan_core::digest::Digest;
 
-    fn policy(documents: &[&str]) -> Policy {
-        let documents = documents.iter().map(|text| Value::parse(text).unwrap()).collect();
-        Policy { wire: 1, etag: Digest::of_bytes(b""), documents }
+    fn values(documents: &[&str]) -> Vec<Value> {
+        documents.iter().map(|text| Value::parse(text).unwrap()).collect()
     }
 
     #[test]
@@ -101,7 +112,7 @@ mod tests {
             r#"{"kind":"Oracle","name":"future","spec":{}}"#,
             r#"{"name":"kindless"}"#,
         ];
-        let read = Assignment::read(&policy(&[&[good.as_str(), health], &bad[..]].concat()));
+        let read = Assignment::read(values(&[&[good.as_str(), health], &bad[..]].concat()));
         assert_eq!((read.baselines.len(), read.health.len()), (0, 1));
         assert!(read.detector.is_some(), "{:?}", read.problems);
         assert_eq!(read.problems.len(), bad.len(), "{:?}", read.problems);

@@ -3,7 +3,6 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
@@ -40,7 +39,7 @@ pub(super) struct Watcher {
     detection: Option<detection::Watch>,
     unseen: Vec<Unseen>,
     /// A policy that waits until packages are known.
-    waiting: Option<Arc<Policy>>,
+    waiting: Option<Policy>,
     collected: bool,
 }
 
@@ -108,14 +107,14 @@ impl Watcher {
             return Vec::new();
         }
         match self.waiting.take() {
-            Some(policy) => self.assign(&policy),
+            Some(policy) => self.assign(policy),
             None => Vec::new(),
         }
     }
 
-    fn assign(&mut self, policy: &Policy) -> Vec<Observation> {
+    fn assign(&mut self, policy: Policy) -> Vec<Observation> {
         let now = (self.clock)();
-        let Assignment { baselines, health, detector, mut problems } = Assignment::read(policy);
+        let Assignment { baselines, health, detector, mut problems } = Assignment::read(policy.documents);
         self.measured = !health.is_empty();
         self.health.assign(&health);
         match (detector, &mut self.detection) {
@@ -185,16 +184,17 @@ mod tests {
     use bartizan_core::digest::Digest;
     use bartizan_core::monitoring::signal::Kind;
     use bartizan_core::verdict::Verdict;
+    use std::sync::Arc;
     use std::sync::mpsc::channel;
 
-    fn policy() -> Arc<Policy> {
+    fn policy() -> Policy {
         let documents = [
             r#"{"kind":"Baseline","name":"b","spec":{"title":"B","rules":[{"id":"motd","title":"T",
                 "rationale":"R","severity":"low","remediation":"M","check":{"file":{"path":"/etc/motd","exists":true}}}]}}"#,
             r#"{"kind":"Detection","name":"d","spec":{"sigma":"title: Refused\nlevel: high\nlogsource: {product: linux, service: sshd}\ndetection: {s: {action: login, outcome: failure}, condition: s}\n"}}"#,
         ];
         let documents = documents.iter().map(|text| Value::parse(text).unwrap()).collect();
-        Arc::new(Policy { wire: 1, etag: Digest::of_bytes(b"p"), documents })
+        Policy { wire: 1, etag: Digest::of_bytes(b"p"), documents }
     }
 
     #[test]
