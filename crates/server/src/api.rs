@@ -14,6 +14,7 @@ use crate::web::{Route, Web};
 
 pub mod alert;
 pub mod asset;
+pub mod baseline;
 pub mod document;
 pub mod enrolment;
 pub mod feed;
@@ -21,6 +22,7 @@ pub mod finding;
 pub mod ledger;
 pub mod posture;
 pub mod session;
+pub mod vulnerability;
 
 /// How long an act waits for its stage before it is answered as pending.
 const RULING: Duration = Duration::from_secs(1);
@@ -30,6 +32,7 @@ pub fn routes() -> Vec<Route> {
     let nouns = [
         alert::routes(),
         asset::routes(),
+        baseline::routes(),
         document::routes(),
         enrolment::routes(),
         feed::routes(),
@@ -37,6 +40,7 @@ pub fn routes() -> Vec<Route> {
         ledger::routes(),
         posture::routes(),
         session::routes(),
+        vulnerability::routes(),
     ];
     nouns.into_iter().flatten().collect()
 }

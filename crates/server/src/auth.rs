@@ -60,16 +60,20 @@ pub struct Gate {
 /// Lets a request through with its person, or says why not.
 pub async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
     let Some(roles) = gate.roles else { return next.run(request).await };
-    match person(&gate.web, request.headers(), request.method()).await {
-        Ok(person) if person.has_any(roles) => {
-            request.extensions_mut().insert(person);
-            next.run(request).await
-        }
+    match person(&gate.web, token(&request)).await {
         Ok(person) => {
-            let words: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
-            Problem::new(Class::Denied, format_args!("{} may not do this", person.name))
-                .hint(format_args!("it takes one of the roles {}", words.join(", ")))
-                .into_response()
+            let mut response = if person.has_any(roles) {
+                request.extensions_mut().insert(person.clone());
+                next.run(request).await
+            } else {
+                let words: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
+                Problem::new(Class::Denied, format_args!("{} may not do this", person.name))
+                    .hint(format_args!("it takes one of the roles {}", words.join(", ")))
+                    .into_response()
+            };
+            // A problem drawn as a page shows who is signed in.
+            response.extensions_mut().insert(person);
+            response
         }
         Err(_) if wants_page(request.headers()) && request.method() == Method::GET => {
             Redirect::to("/sign-in").into_response()
@@ -78,25 +82,32 @@ pub async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -
     }
 }
 
-fn wants_page(headers: &HeaderMap) -> bool {
+/// Whether a browser asks that shows pages.
+pub(crate) fn wants_page(headers: &HeaderMap) -> bool {
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
     accept.is_some_and(|accept| accept.contains("text/html"))
 }
 
-async fn person(web: &Web, headers: &HeaderMap, method: &Method) -> Result<Person, Problem> {
-    let sign_in = || Problem::unauthenticated("sign in first").hint("`bartizan sign-in` prints a link");
-    let token = match bearer(headers) {
-        Some(token) => token,
-        None => {
-            let token = cookie(headers).ok_or_else(sign_in)?;
-            if !method.is_safe() {
-                same_origin(headers)?;
-            }
-            token
-        }
-    };
-    let session = web.store.session(&Digest::of_bytes(token.as_bytes()), web.ambient.now()).await?;
-    session.ok_or_else(sign_in)
+async fn person(web: &Web, token: Result<String, Problem>) -> Result<Person, Problem> {
+    let session = web.store.session(&Digest::of_bytes(token?.as_bytes()), web.ambient.now()).await?;
+    session.ok_or_else(unknown)
+}
+
+fn unknown() -> Problem {
+    Problem::unauthenticated("sign in first").hint("`bartizan sign-in` prints a link")
+}
+
+/// The session's token that a request bears, where it may be used for that request.
+fn token(request: &Request) -> Result<String, Problem> {
+    let headers = request.headers();
+    if let Some(token) = bearer(headers) {
+        return Ok(token.to_owned());
+    }
+    let token = cookie(headers).ok_or_else(unknown)?;
+    if !request.method().is_safe() {
+        same_origin(request)?;
+    }
+    Ok(token.to_owned())
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -110,9 +121,13 @@ fn cookie(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Another site can make a browser send a form here, but not lie about where it came from.
-fn same_origin(headers: &HeaderMap) -> Result<(), Problem> {
-    let origin = headers.get(header::ORIGIN).and_then(|value| value.to_str().ok());
-    let host = headers.get(header::HOST).and_then(|value| value.to_str().ok());
+///
+/// HTTP/2 has the host in the address, HTTP/1.1 in a header.
+fn same_origin(request: &Request) -> Result<(), Problem> {
+    let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let origin = text(header::ORIGIN);
+    let authority = request.uri().authority().map(|authority| authority.as_str());
+    let host = authority.or_else(|| text(header::HOST));
     let ours = origin.and_then(|origin| origin.strip_prefix("https://"));
     if ours.is_some() && ours == host {
         Ok(())

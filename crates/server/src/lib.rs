@@ -12,6 +12,7 @@ pub mod api;
 pub mod app;
 pub mod auth;
 pub mod channels;
+mod console;
 pub mod feed_sync;
 pub mod intake;
 pub mod keys;

@@ -48,6 +48,11 @@ impl Problem {
         &self.title
     }
 
+    /// What to do.
+    pub fn detail(&self) -> Option<&str> {
+        self.detail.as_deref()
+    }
+
     /// Its HTTP status.
     pub fn status(&self) -> StatusCode {
         if self.unauthenticated {
@@ -79,10 +84,13 @@ impl From<bartizan_wire::Error> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = self.status();
+        let told = self.clone();
         let body = problem::Problem { status: status.as_u16(), title: self.title, detail: self.detail };
         let mut response = (status, axum::Json(body)).into_response();
         let media = HeaderValue::from_static(problem::MEDIA_TYPE);
         response.headers_mut().insert(header::CONTENT_TYPE, media);
+        // The console draws it as a page for whoever asks for one.
+        response.extensions_mut().insert(told);
         response
     }
 }

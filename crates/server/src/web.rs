@@ -11,6 +11,7 @@ use bartizan_store::Store;
 use crate::ambient::Ambient;
 use crate::api;
 use crate::auth::{Gate, guard};
+use crate::console;
 use crate::intake::last_seen::LastSeen;
 use crate::nudge::Nudges;
 use crate::policy::Policies;
@@ -55,7 +56,7 @@ impl std::fmt::Debug for Route {
 
 /// Every route there is.
 pub fn routes() -> Vec<Route> {
-    api::routes()
+    api::routes().into_iter().chain(console::routes()).collect()
 }
 
 /// The router of the people's listener.
@@ -67,6 +68,8 @@ pub fn router(web: &Web) -> Router {
         router = router.route(route.path, guarded);
     }
     router
+        .fallback(console::problem::lost)
+        .layer(middleware::from_fn(console::problem::pages))
         .layer(axum::extract::DefaultBodyLimit::max(BODY_BYTES_LIMIT))
         .layer(middleware::map_response(harden))
         .with_state(web.clone())
@@ -77,7 +80,8 @@ async fn harden(mut response: Response) -> Response {
     let set = [
         (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
+        // Not `no-referrer`: a browser would send our own forms with `Origin: null`.
+        (header::REFERRER_POLICY, "same-origin"),
         (header::STRICT_TRANSPORT_SECURITY, "max-age=31536000"),
     ];
     for (name, value) in set {

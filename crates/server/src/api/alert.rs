@@ -16,7 +16,7 @@ use crate::problem::Problem;
 use crate::web::{Route, Web};
 
 /// The most alerts that one page lists.
-const PAGE_LIMIT: usize = 200;
+pub(crate) const PAGE_LIMIT: usize = 200;
 
 /// One alert in a list.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -54,6 +54,7 @@ pub struct Described {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Place {
     pub asset: String,
+    pub asset_id: String,
     pub object: String,
     pub summary: String,
     /// `firing`, `unknown` or `resolved`.
@@ -84,7 +85,7 @@ pub struct List {
 pub struct Filter {
     /// Whether those that have ended are listed, too.
     #[serde(default)]
-    all: bool,
+    pub all: bool,
 }
 
 /// Why somebody does it.
@@ -119,14 +120,27 @@ pub(super) fn routes() -> Vec<Route> {
             path: "/api/v1/alerts/{alert}/acknowledge",
             roles: Some(RESPONDERS),
             summary: Some("Take an alert on."),
-            handler: post(acknowledge),
+            handler: post(
+                |State(web): State<Web>, Extension(person): Extension<Person>, Path(alert): Path<String>| async move {
+                    let ruled: Answer<Ruled> = acknowledge(&web, &person, &alert).await.map(Json);
+                    ruled
+                },
+            ),
         },
         Route {
             method: Method::POST,
             path: "/api/v1/alerts/{alert}/close",
             roles: Some(RESPONDERS),
             summary: Some("End an alert, with the reason why nobody needs to look at it."),
-            handler: post(close),
+            handler: post(
+                |State(web): State<Web>,
+                 Extension(person): Extension<Person>,
+                 Path(alert): Path<String>,
+                 Json(because): Json<Because>| async move {
+                    let ruled: Answer<Ruled> = close(&web, &person, &alert, &because).await.map(Json);
+                    ruled
+                },
+            ),
         },
     ]
 }
@@ -182,6 +196,7 @@ pub(crate) async fn describe(web: &Web, name: &str) -> Result<Described, Problem
             Member::Resolved { at } => ("resolved", at),
         };
         places.push(Place {
+            asset_id: place.asset.to_string(),
             asset: asset.map_or_else(|| place.asset.to_string(), |asset| asset.name),
             object: place.object,
             summary: place.summary,
@@ -205,19 +220,17 @@ pub(crate) async fn describe(web: &Web, name: &str) -> Result<Described, Problem
     Ok(Described { row: row(web, &alert).await?, reason, places, notifications: told.collect() })
 }
 
-async fn acknowledge(
-    State(web): State<Web>,
-    Extension(person): Extension<Person>,
-    Path(alert): Path<String>,
-) -> Answer<Ruled> {
-    decide(&web, &person, "alert.acknowledge", &alert, "").await.map(Json)
+/// Takes an alert on.
+pub(crate) async fn acknowledge(web: &Web, person: &Person, alert: &str) -> Result<Ruled, Problem> {
+    decide(web, person, "alert.acknowledge", alert, "").await
 }
 
-async fn close(
-    State(web): State<Web>,
-    Extension(person): Extension<Person>,
-    Path(alert): Path<String>,
-    Json(because): Json<Because>,
-) -> Answer<Ruled> {
-    decide(&web, &person, "alert.close", &alert, &because.reason).await.map(Json)
+/// Ends an alert, with the reason why nobody needs to look at it.
+pub(crate) async fn close(
+    web: &Web,
+    person: &Person,
+    alert: &str,
+    because: &Because,
+) -> Result<Ruled, Problem> {
+    decide(web, person, "alert.close", alert, &because.reason).await
 }

@@ -73,7 +73,7 @@ pub struct List {
 
 #[derive(Debug, Default, Deserialize)]
 pub struct Page {
-    after: Option<u32>,
+    pub after: Option<u32>,
 }
 
 pub(super) fn routes() -> Vec<Route> {
@@ -101,7 +101,13 @@ pub(super) fn routes() -> Vec<Route> {
             path: "/api/v1/assets/{asset}/facts/{section}",
             roles: Some(READERS),
             summary: Some("Read a section of an asset's facts."),
-            handler: get(facts),
+            handler: get(
+                |State(web): State<Web>, Path((asset, section)): Path<(String, String)>| async move {
+                    let asset = find(&web, &asset).await?;
+                    let told: Answer<serde_json::Value> = facts(&web, &asset, &section).await.map(Json);
+                    told
+                },
+            ),
         },
         Route {
             method: Method::POST,
@@ -187,15 +193,11 @@ pub(crate) async fn describe(web: &Web, name: &str) -> Result<Described, Problem
     })
 }
 
-async fn facts(
-    State(web): State<Web>,
-    Path((asset, section)): Path<(String, String)>,
-) -> Answer<serde_json::Value> {
-    let asset = find(&web, &asset).await?;
-    let body = web.store.asset_section(asset.number, &section).await?;
-    let body = body.ok_or_else(|| Problem::not_found("section", &section))?;
-    let value = serde_json::from_slice(&body);
-    value.map(Json).map_err(|error| Problem::new(bartizan_core::error::Class::Bug, error))
+/// A section of an asset's facts.
+pub(crate) async fn facts(web: &Web, asset: &Asset, section: &str) -> Result<serde_json::Value, Problem> {
+    let body = web.store.asset_section(asset.number, section).await?;
+    let body = body.ok_or_else(|| Problem::not_found("section", section))?;
+    serde_json::from_slice(&body).map_err(|error| Problem::new(bartizan_core::error::Class::Bug, error))
 }
 
 async fn retire(

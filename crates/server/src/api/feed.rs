@@ -4,12 +4,16 @@ use axum::extract::State;
 use axum::http::Method;
 use axum::response::Json;
 use axum::routing::get;
+use bartizan_core::time::Duration;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::auth::READERS;
 use crate::problem::Problem;
 use crate::web::{Route, Web};
+
+/// After how long a feed is stale: trackers publish at least daily.
+pub const STALE_AFTER: Duration = Duration::from_days(2);
 
 /// One feed.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -21,6 +25,8 @@ pub struct Row {
     pub published_at: Option<String>,
     /// What stands in the way of a newer import.
     pub problem: Option<String>,
+    /// Whether the last import is older than [`STALE_AFTER`]: its verdicts are not to be relied on.
+    pub stale: bool,
 }
 
 /// All feeds.
@@ -41,10 +47,12 @@ pub(super) fn routes() -> Vec<Route> {
 
 /// All feeds.
 pub(crate) async fn list(web: &Web) -> Result<List, Problem> {
+    let now = web.ambient.now();
     let feeds = web.store.feeds().await?.into_iter().map(|feed| Row {
         name: feed.name,
         digest: feed.digest.to_string(),
         records: feed.records,
+        stale: now.since(feed.imported_at) > STALE_AFTER,
         imported_at: feed.imported_at.to_string(),
         published_at: feed.published_at.map(|at| at.to_string()),
         problem: feed.problem.map(|(problem, at)| format!("{problem} (since {at})")),

@@ -56,7 +56,7 @@ pub struct List {
 #[derive(Debug, Default, Deserialize)]
 pub struct Page {
     /// The leaf before which the page ends; the newest where it is none.
-    before: Option<u64>,
+    pub before: Option<u64>,
 }
 
 pub(super) fn routes() -> Vec<Route> {
@@ -80,11 +80,22 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
+/// The head.
+pub(crate) async fn head(web: &Web) -> Result<Head, Problem> {
+    let head = web.store.checkpoint().await?;
+    Ok(Head {
+        size: head.as_ref().map_or(0, |head| head.size),
+        at: head.as_ref().map(|head| head.at.to_string()),
+        note: head.map(|head| head.note),
+        key: web.ledger_key.to_string(),
+        waiting: web.store.staged().await?,
+    })
+}
+
 /// The head and a page of entries.
 pub(crate) async fn list(web: &Web, before: Option<u64>) -> Result<List, Problem> {
-    let head = web.store.checkpoint().await?;
-    let size = head.as_ref().map_or(0, |head| head.size);
-    let end = before.unwrap_or(size).min(size);
+    let head = head(web).await?;
+    let end = before.unwrap_or(head.size).min(head.size);
     let from = end.saturating_sub(PAGE_LIMIT as u64);
     let limit = usize::try_from(end - from).unwrap_or(PAGE_LIMIT);
     let mut entries: Vec<Row> = web
@@ -103,13 +114,6 @@ pub(crate) async fn list(web: &Web, before: Option<u64>) -> Result<List, Problem
         })
         .collect();
     entries.reverse();
-    let head = Head {
-        size,
-        at: head.as_ref().map(|head| head.at.to_string()),
-        note: head.map(|head| head.note),
-        key: web.ledger_key.to_string(),
-        waiting: web.store.staged().await?,
-    };
     Ok(List { head, entries })
 }
 

@@ -1,0 +1,122 @@
+//! Baselines: which apply, and how the fleet stands on each of their rules.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use axum::extract::State;
+use axum::http::Method;
+use axum::response::Json;
+use axum::routing::get;
+use bartizan_core::configuration::baseline;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::asset::Verdicts;
+use crate::auth::READERS;
+use crate::problem::Problem;
+use crate::web::{Route, Web};
+
+/// One baseline, over all environments that it is applied in.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Row {
+    pub name: String,
+    pub title: String,
+    pub owner: Option<String>,
+    pub environments: BTreeSet<String>,
+    /// Over all rules and assets.
+    pub verdicts: Verdicts,
+    pub rules: Vec<Rule>,
+}
+
+/// One rule, and on how many assets it stands how.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Rule {
+    pub id: String,
+    pub title: String,
+    pub rationale: String,
+    pub remediation: String,
+    pub severity: String,
+    pub verdicts: Verdicts,
+}
+
+/// All baselines.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct List {
+    pub baselines: Vec<Row>,
+}
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![Route {
+        method: Method::GET,
+        path: "/api/v1/baselines",
+        roles: Some(READERS),
+        summary: Some("List the baselines, with how the fleet stands on each of their rules."),
+        handler: get(|State(web): State<Web>| async move { list(&web).await.map(Json) }),
+    }]
+}
+
+impl Verdicts {
+    fn add(&mut self, other: Verdicts) {
+        self.met += other.met;
+        self.not_met += other.not_met;
+        self.unknown += other.unknown;
+    }
+}
+
+/// All baselines.
+pub(crate) async fn list(web: &Web) -> Result<List, Problem> {
+    let counts = counts(web).await?;
+    let mut baselines: BTreeMap<String, Row> = BTreeMap::new();
+    for applied in web.store.documents_of_kind(baseline::KIND).await? {
+        let document = applied.document;
+        // It was good when it was applied: a newer program wrote it.
+        let Ok(read) = baseline::Baseline::from_document(&document) else { continue };
+        let row = baselines.entry(document.name.clone()).or_insert_with(|| Row {
+            name: document.name,
+            title: read.title,
+            owner: document.owner,
+            environments: BTreeSet::new(),
+            verdicts: Verdicts::default(),
+            rules: Vec::new(),
+        });
+        row.environments.insert(applied.environment);
+        for rule in read.rules {
+            if row.rules.iter().any(|held| held.id == rule.id) {
+                continue;
+            }
+            let verdicts = counts.get(&(row.name.clone(), rule.id.clone())).copied().unwrap_or_default();
+            row.verdicts.add(verdicts);
+            row.rules.push(Rule {
+                id: rule.id,
+                title: rule.title,
+                rationale: rule.rationale,
+                remediation: rule.remediation,
+                severity: rule.severity.to_string(),
+                verdicts,
+            });
+        }
+    }
+    Ok(List { baselines: baselines.into_values().collect() })
+}
+
+/// One baseline.
+pub(crate) async fn describe(web: &Web, name: &str) -> Result<Row, Problem> {
+    let all = list(web).await?.baselines;
+    all.into_iter().find(|row| row.name == name).ok_or_else(|| Problem::not_found("baseline", name))
+}
+
+/// On how many assets each rule stands how, whichever values its check was judged with.
+async fn counts(web: &Web) -> Result<BTreeMap<(String, String), Verdicts>, Problem> {
+    let subjects = web.store.subjects().await?;
+    let mut counts: BTreeMap<(String, String), Verdicts> = BTreeMap::new();
+    for ((number, plane), assets) in web.store.plane_counts().await? {
+        let Some(subject) = subjects.get(&number) else { continue };
+        let verdicts = counts.entry((subject.baseline.clone(), subject.rule.clone())).or_default();
+        match plane.as_str() {
+            "met" => verdicts.met += assets,
+            "not_met" => verdicts.not_met += assets,
+            "unknown" => verdicts.unknown += assets,
+            _ => {}
+        }
+    }
+    Ok(counts)
+}

@@ -1,0 +1,196 @@
+//! What pages are made of: times, badges, and the words on them.
+//!
+//! Each is a template that escapes what it shows, so that it may stand in another as it is.
+
+use askama::Template;
+use askama::filters::HtmlSafe;
+use bartizan_core::severity::Severity;
+use bartizan_core::time::Timestamp;
+
+/// How many characters the beginning of a long text has.
+const START_LIMIT: usize = 72;
+
+/// The time at which a page is drawn.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Now(Timestamp);
+
+/// A time: how long ago for a glance, exact for whoever asks.
+#[derive(Debug, Template)]
+#[template(path = "part/when.html")]
+pub(super) struct When {
+    /// RFC 3339.
+    at: String,
+    exact: String,
+    words: String,
+}
+
+impl HtmlSafe for When {}
+
+impl Now {
+    pub(super) const fn new(now: Timestamp) -> Self {
+        Self(now)
+    }
+
+    pub(super) const fn at(self) -> Timestamp {
+        self.0
+    }
+
+    /// How long ago a time (RFC 3339) is; as it stands, where it is none.
+    pub(super) fn ago(self, at: &str) -> When {
+        let Ok(time) = at.parse::<Timestamp>() else {
+            return When { at: at.to_owned(), exact: at.to_owned(), words: at.to_owned() };
+        };
+        // To the second: `2026-03-04T05:06:07.123Z` is shown as `2026-03-04 05:06:07 UTC`.
+        let exact =
+            at.get(..19).map_or_else(|| at.to_owned(), |text| format!("{} UTC", text.replace('T', " ")));
+        When { at: at.to_owned(), exact, words: words(self.0.as_millis() - time.as_millis()) }
+    }
+
+    /// The same, where there may be none.
+    pub(super) fn ago_or(self, at: &Option<String>, none: &str) -> When {
+        match at {
+            Some(at) => self.ago(at),
+            None => When { at: String::new(), exact: String::new(), words: none.to_owned() },
+        }
+    }
+}
+
+fn words(ms: i64) -> String {
+    let (ahead, seconds) = (ms < 0, ms.unsigned_abs() / 1_000);
+    let (number, unit) = match seconds {
+        0..60 => return "just now".to_owned(),
+        60..3_600 => (seconds / 60, "min"),
+        3_600..172_800 => (seconds / 3_600, "h"),
+        _ => (seconds / 86_400, "d"),
+    };
+    if ahead { format!("in {number} {unit}") } else { format!("{number} {unit} ago") }
+}
+
+/// A word on a coloured ground; the word alone tells all.
+#[derive(Debug, Template)]
+#[template(path = "part/badge.html")]
+pub(super) struct Badge {
+    tone: &'static str,
+    word: String,
+}
+
+impl HtmlSafe for Badge {}
+
+/// A severity by its word.
+pub(super) fn severity(word: &str) -> Badge {
+    let tone = match word.parse::<Severity>() {
+        Ok(Severity::Critical) => "critical",
+        Ok(Severity::High) => "high",
+        Ok(Severity::Medium) => "medium",
+        Ok(Severity::Low) => "low",
+        Ok(Severity::None) | Err(_) => "neutral",
+    };
+    Badge { tone, word: word.to_owned() }
+}
+
+/// A verdict by its words: `met`, `not met`, `unknown: denied`.
+pub(super) fn verdict(words: &str) -> Badge {
+    let tone = match words.split(':').next().unwrap_or_default() {
+        "met" => "met",
+        "not met" => "not-met",
+        _ => "unknown",
+    };
+    Badge { tone, word: words.to_owned() }
+}
+
+/// How something stands: an alert, one of its places, a notification, an asset's life.
+pub(super) fn state(word: &str) -> Badge {
+    let tone = match word {
+        "open" | "firing" | "failed" => "not-met",
+        "resolved" | "delivered" | "closed" | "enrolled" => "met",
+        "unknown" | "claimed" | "quarantined" | "stale" => "unknown",
+        _ => "neutral",
+    };
+    Badge { tone, word: word.to_owned() }
+}
+
+/// A word without a judgement.
+pub(super) fn word(word: &str) -> Badge {
+    Badge { tone: "neutral", word: plain(word) }
+}
+
+/// A word of the API as people write it: `network device` for `network_device`.
+pub(super) fn plain(word: &str) -> String {
+    word.replace('_', " ")
+}
+
+/// The beginning of a long text.
+pub(super) fn start(text: &str) -> String {
+    if text.chars().count() <= START_LIMIT {
+        return text.to_owned();
+    }
+    text.chars().take(START_LIMIT).chain(['…']).collect()
+}
+
+/// `1 asset`, `2 assets`.
+pub(super) fn count(number: &u64, one: &str, many: &str) -> String {
+    format!("{} {}", thousands(number), if *number == 1 { one } else { many })
+}
+
+/// `12 345`, with thin spaces.
+pub(super) fn thousands(number: &u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push('\u{202f}');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// One segment of a path, or one value of a query.
+pub(super) fn segment(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_told_by_its_age_and_keeps_its_exact_stamp() {
+        let now = Now::new("2026-03-04T05:06:07Z".parse().unwrap());
+        let table = [
+            ("2026-03-04T05:05:30Z", "just now"),
+            ("2026-03-04T04:06:08Z", "59 min ago"),
+            ("2026-03-03T05:06:07Z", "24 h ago"),
+            ("2026-02-02T05:06:07Z", "30 d ago"),
+            ("2026-03-04T05:16:07Z", "in 10 min"),
+        ];
+        for (at, words) in table {
+            assert_eq!(now.ago(at).words, words, "{at}");
+        }
+        assert_eq!(now.ago("2026-03-04T04:06:08.250Z").exact, "2026-03-04 04:06:08 UTC");
+    }
+
+    #[test]
+    fn a_badge_and_a_time_escape_what_they_show() {
+        let now = Now::new(Timestamp::from_millis(0));
+        for text in [state("<b>").render().unwrap(), now.ago("<b>").render().unwrap()] {
+            assert!(!text.contains("<b>"), "{text}");
+        }
+    }
+
+    #[test]
+    fn figures_are_grouped_and_segments_of_paths_are_encoded() {
+        assert_eq!(thousands(&1_234_567), "1\u{202f}234\u{202f}567");
+        assert_eq!(thousands(&123), "123");
+        assert_eq!(count(&1, "asset", "assets"), "1 asset");
+        assert_eq!(segment("a/b <ü>"), "a%2Fb%20%3C%C3%BC%3E");
+    }
+}
