@@ -50,7 +50,8 @@ async fn one(State(web): State<Web>, asked: Asked, Path(name): Path<String>) -> 
     // What is not met comes first, the gravest before; then what is unknown.
     baseline.rules.sort_by_key(|rule| {
         let Rule { verdicts, .. } = rule;
-        std::cmp::Reverse((verdicts.not_met > 0, verdicts.unknown > 0, severity(rule), verdicts.not_met))
+        let unknown = verdicts.not_met == 0 && verdicts.unknown > 0;
+        std::cmp::Reverse((verdicts.not_met > 0, unknown, severity(rule), verdicts.not_met))
     });
     let place = Place::new(Section::Baselines, baseline.title.clone()).below("Baselines", "/baselines");
     asked.answer(place, One { baseline })

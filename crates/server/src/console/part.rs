@@ -114,6 +114,17 @@ pub(super) fn word(word: &str) -> Badge {
     Badge { tone: "neutral", word: plain(word) }
 }
 
+/// A vulnerability that is known to be exploited.
+pub(super) fn exploited() -> Badge {
+    Badge { tone: "critical", word: "exploited".to_owned() }
+}
+
+/// A probability in millionths, as a share: `0.4%`.
+pub(super) fn share(millionths: &u32) -> String {
+    let tenths = (millionths + 500) / 1_000;
+    if tenths == 0 { "below 0.1%".to_owned() } else { format!("{}.{}%", tenths / 10, tenths % 10) }
+}
+
 /// A word of the API as people write it: `network device` for `network_device`.
 pub(super) fn plain(word: &str) -> String {
     word.replace('_', " ")
@@ -190,6 +201,7 @@ mod tests {
     fn figures_are_grouped_and_segments_of_paths_are_encoded() {
         assert_eq!(thousands(&1_234_567), "1\u{202f}234\u{202f}567");
         assert_eq!(thousands(&123), "123");
+        assert_eq!([12, 4_400, 973_210].map(|p| share(&p)), ["below 0.1%", "0.4%", "97.3%"]);
         assert_eq!(count(&1, "asset", "assets"), "1 asset");
         assert_eq!(segment("a/b <ü>"), "a%2Fb%20%3C%C3%BC%3E");
     }
