@@ -223,6 +223,24 @@ fn feeds_are_imported_listed_and_held_back() {
 }
 
 #[test]
+fn a_fix_that_the_hosts_repositories_offer_is_installable() {
+    let bench = Bench::new();
+    let list = "root/var/lib/apt/lists/deb.example.org_debian_dists_bookworm_";
+    bench.write(&format!("{list}InRelease"), "Origin: Debian\n");
+    let packages = "Package: libtool1\nVersion: 1.2-3+deb12u1\nArchitecture: amd64\n\n";
+    bench.write(&format!("{list}main_binary-amd64_Packages"), packages);
+    let findings = bench.findings(&with(&["-o", "json"]));
+    let state = |id: &str| {
+        let found = findings.iter().find(|found| found.get("id").unwrap() == id).unwrap();
+        found.get("fix_state").unwrap().as_str().unwrap().to_owned()
+    };
+    assert_eq!(state("CVE-2026-0001/libtool1"), "installable");
+    // What is offered is older than this fix, and nothing is offered of that package.
+    assert_eq!(state("DSA-9002-1/libtool1"), "published");
+    assert_eq!(state("CVE-2026-0100/postgresql-15"), "published");
+}
+
+#[test]
 fn explain_prints_the_chain_of_a_finding() {
     let bench = Bench::new();
     let explain = |finding| bench.shown(&["explain", finding, "--root", "root", "--feeds", "raw"]);

@@ -1,6 +1,5 @@
 //! The packages of a host, as tuples.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use bartizan_core::verdict::Reason;
@@ -12,8 +11,7 @@ use bartizan_probe::{os, packages};
 use super::{Inventory, Unknown};
 use crate::exit::Failure;
 
-/// What repositories offer: (package, architecture) → versions.
-pub(crate) type Candidates = BTreeMap<(String, String), Vec<String>>;
+pub(crate) use bartizan_probe::packages::Candidates;
 
 /// Files that somebody copied out of a host into one folder, and where they stood there.
 const COPIED: [(&str, &str); 2] = [("dpkg-status", "var/lib/dpkg/status"), ("os-release", "etc/os-release")];
@@ -54,7 +52,16 @@ fn read_root(root: &Root) -> Inventory {
             return inventory;
         }
     };
-    match packages::read(root) {
+    // Each reads the lists of all repositories, which takes longer than all that is done with them.
+    let (installed, candidates) = std::thread::scope(|scope| {
+        let candidates = scope.spawn(|| packages::candidates(root));
+        let installed = packages::read(root);
+        // A reader that fell leaves no candidates: fixes are then told as published alone.
+        (installed, candidates.join().unwrap_or_default())
+    });
+    inventory.candidates = candidates.items;
+    inventory.unknown.extend(candidates.faults.iter().map(of_fault));
+    match installed {
         Ok(collected) => {
             inventory.tuples = collected.items.iter().map(|package| Tuple::of(&system, package)).collect();
             inventory.unknown.extend(collected.faults.iter().map(of_fault));
