@@ -105,7 +105,7 @@ pub(crate) async fn describe(web: &Web, name: &str) -> Result<Row, Problem> {
 }
 
 /// On how many assets each rule stands how, whichever values its check was judged with.
-async fn counts(web: &Web) -> Result<BTreeMap<(String, String), Verdicts>, Problem> {
+pub(crate) async fn counts(web: &Web) -> Result<BTreeMap<(String, String), Verdicts>, Problem> {
     let subjects = web.store.subjects().await?;
     let mut counts: BTreeMap<(String, String), Verdicts> = BTreeMap::new();
     for ((number, plane), assets) in web.store.plane_counts().await? {

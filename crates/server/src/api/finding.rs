@@ -19,6 +19,8 @@ use crate::auth::READERS;
 use crate::problem::Problem;
 use crate::web::{Route, Web};
 
+pub mod affected;
+
 /// The most pairs of build and vulnerability that one look over the fleet takes in.
 const PAIRS_LIMIT: usize = 1_000_000;
 
@@ -72,13 +74,14 @@ pub struct List {
 }
 
 pub(super) fn routes() -> Vec<Route> {
-    vec![Route {
+    let list = Route {
         method: Method::GET,
         path: "/api/v1/findings",
         roles: Some(READERS),
         summary: Some("List what is wrong over the fleet, each with how many assets have it."),
         handler: get(|State(web): State<Web>| async move { list(&web).await.map(Json) }),
-    }]
+    };
+    vec![list, affected::route()]
 }
 
 /// The findings of one asset, the worst first.
@@ -210,19 +213,21 @@ pub(crate) async fn list(web: &Web) -> Result<List, Problem> {
 }
 
 async fn deviations(web: &Web) -> Result<Vec<(Severity, Group)>, Problem> {
-    let subjects = web.store.subjects().await?;
     let mut groups = Vec::new();
-    for ((number, plane), assets) in web.store.plane_counts().await? {
-        let Some(subject) = subjects.get(&number).filter(|_| plane == "not_met") else { continue };
-        let rule = web.policies.rule(&subject.baseline, &subject.rule).await?;
+    // Whichever values a rule was judged with, it is one.
+    for ((baseline, name), verdicts) in super::baseline::counts(web).await? {
+        if verdicts.not_met == 0 {
+            continue;
+        }
+        let rule = web.policies.rule(&baseline, &name).await?;
         let severity = rule.as_ref().map_or(Severity::Medium, |rule| rule.severity);
         let group = Group {
             kind: "deviation".to_owned(),
-            subject: format!("{}/{}", subject.baseline, subject.rule),
+            subject: format!("{baseline}/{name}"),
             object: String::new(),
-            title: rule.as_ref().map_or_else(|| subject.rule.clone(), |rule| rule.title.clone()),
+            title: rule.as_ref().map_or(name, |rule| rule.title.clone()),
             severity: severity.to_string(),
-            assets,
+            assets: verdicts.not_met,
             action: rule.map(|rule| rule.remediation).unwrap_or_default(),
             fix_state: None,
             kev_due: None,

@@ -2,14 +2,15 @@
 
 use askama::Template;
 use askama::filters::HtmlSafe;
-use axum::extract::{Query, State};
+use axum::extract::{Path, Query, State};
 use axum::http::Method;
 use axum::routing::get;
 use serde::Deserialize;
 
 use super::frame::{Place, Section};
-use super::part;
+use super::part::{self, Now};
 use super::{Answer, Asked};
+use crate::api::finding::affected::{Affected, Object, affected};
 use crate::api::finding::{self, Group};
 use crate::auth::READERS;
 use crate::web::{Route, Web};
@@ -54,6 +55,15 @@ struct List {
 
 impl HtmlSafe for List {}
 
+#[derive(Template)]
+#[template(path = "finding/one.html")]
+struct One {
+    now: Now,
+    affected: Affected,
+}
+
+impl HtmlSafe for One {}
+
 impl Filter {
     fn takes(&self, group: &Group) -> bool {
         let text = self.text.trim().to_lowercase();
@@ -72,13 +82,23 @@ impl Filter {
 }
 
 pub(super) fn routes() -> Vec<Route> {
-    vec![Route {
-        method: Method::GET,
-        path: "/findings",
-        roles: Some(READERS),
-        summary: None,
-        handler: get(list),
-    }]
+    let page =
+        |path, handler| Route { method: Method::GET, path, roles: Some(READERS), summary: None, handler };
+    vec![page("/findings", get(list)), page("/findings/{kind}/{subject}", get(one))]
+}
+
+async fn one(
+    State(web): State<Web>,
+    asked: Asked,
+    Path((kind, subject)): Path<(String, String)>,
+    Query(about): Query<Object>,
+) -> Answer {
+    let affected = affected(&web, &kind, &subject, &about.object).await?;
+    let place = Place::new(Section::Findings, subject)
+        .below("Findings", "/findings")
+        .lead(affected.finding.title.clone());
+    let part = One { now: asked.now, affected };
+    asked.answer(place, part)
 }
 
 async fn list(State(web): State<Web>, asked: Asked, Query(filter): Query<Filter>) -> Answer {

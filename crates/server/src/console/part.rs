@@ -156,6 +156,17 @@ pub(super) fn thousands(number: &u64) -> String {
     text
 }
 
+/// A rule's subject: `BASELINE/RULE`.
+pub(super) fn pair(baseline: &str, rule: &str) -> String {
+    format!("{baseline}/{rule}")
+}
+
+/// The path of a finding over the fleet.
+pub(super) fn finding(kind: &str, subject: impl AsRef<str>, object: &str) -> String {
+    let [kind, subject, object] = [kind, subject.as_ref(), object].map(segment);
+    format!("/findings/{kind}/{subject}?object={object}")
+}
+
 /// One segment of a path, or one value of a query.
 pub(super) fn segment(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());

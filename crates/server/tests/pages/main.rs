@@ -93,7 +93,7 @@ async fn every_page_shows_what_the_fleet_is_and_escapes_what_agents_told() {
     let alert = alert_with(&browser, "opened a shell").await;
     let (alert, asset) = (format!("/alerts/{alert}"), format!("/assets/{}", assets[4].id));
     let facts = format!("{asset}/facts/os");
-    let table: [(&str, &[&str]); 14] = [
+    let table: [(&str, &[&str]); 16] = [
         ("/", &["Needs a human now", "Configuration", "4 not met", "2 unknown", "the tracker answered 503"]),
         ("/assets", &["web-1", "billing", "&#60;script&#62;alert(1)&#60;/script&#62;"]),
         (&asset, &["shop-servers/core-dumps", "CVE-2024-5535", "update openssl to 3.0.15-1", "tier=web"]),
@@ -102,6 +102,11 @@ async fn every_page_shows_what_the_fleet_is_and_escapes_what_agents_told() {
         (
             "/findings?kind=deviation&severity=high",
             &["1 to 1 of 1, out of 8", "packets with impossible addresses"],
+        ),
+        ("/findings/deviation/shop-servers%2Flog-martians", &["web-2", "db-1", "What to do"]),
+        (
+            "/findings/vulnerability/CVE-2024-5535?object=openssl",
+            &["queue-1", "&#60;script&#62;", "10 h ago"],
         ),
         ("/findings?text=%3Cb%3E", &["value=\"&#60;b&#62;\"", "None of 8 findings"]),
         (
@@ -193,6 +198,7 @@ async fn problems_are_pages_for_browsers_and_problem_documents_for_programs() {
     let table = [
         ("/assets/%3Cb%3E", StatusCode::NOT_FOUND, "There is no asset `&#60;b&#62;`"),
         ("/alerts/none", StatusCode::NOT_FOUND, "There is no alert `none`"),
+        ("/findings/deviation/none", StatusCode::NOT_FOUND, "There is no finding `none`"),
         ("/baselines/none", StatusCode::NOT_FOUND, "There is no baseline `none`"),
         ("/nowhere", StatusCode::NOT_FOUND, "There is no page `/nowhere`"),
         ("/assets?after=soon", StatusCode::BAD_REQUEST, "makes no sense"),

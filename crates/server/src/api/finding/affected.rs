@@ -1,0 +1,148 @@
+//! Who is affected: one thing that is wrong, with the assets that have it.
+
+use axum::extract::{Path, Query, State};
+use axum::http::Method;
+use axum::response::Json;
+use axum::routing::get;
+use bartizan_core::posture::index::{About, Plane};
+use bartizan_core::posture::{Record, SubjectNumber};
+use bartizan_core::time::Timestamp;
+use bartizan_core::verdict::Verdict;
+use bartizan_core::vulnerability::matching;
+use bartizan_store::log::Log;
+use bartizan_store::tuple::Known;
+use roaring::RoaringBitmap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Group, list};
+use crate::api::Answer;
+use crate::auth::READERS;
+use crate::problem::Problem;
+use crate::web::{Route, Web};
+
+/// The most assets that are named; the group tells how many there are.
+const ASSETS_LIMIT: usize = 200;
+
+/// One thing that is wrong, with the assets that have it.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Affected {
+    #[serde(flatten)]
+    pub finding: Group,
+    /// The first of them, by the order in which they enrolled.
+    pub on: Vec<On>,
+}
+
+/// One asset that has it.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct On {
+    pub id: String,
+    pub name: String,
+    pub service: String,
+    pub environment: String,
+    pub since: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub struct Object {
+    /// The source package; empty for deviations.
+    #[serde(default)]
+    pub object: String,
+}
+
+/// Where a finding lies in posture records.
+enum Lies {
+    Rules(Vec<SubjectNumber>),
+    Builds(Vec<Known>),
+}
+
+pub(super) fn route() -> Route {
+    Route {
+        method: Method::GET,
+        path: "/api/v1/findings/{kind}/{subject}",
+        roles: Some(READERS),
+        summary: Some("Describe a finding over the fleet, with the assets that have it."),
+        handler: get(
+            |State(web): State<Web>,
+             Path((kind, subject)): Path<(String, String)>,
+             Query(about): Query<Object>| async move {
+                let told: Answer<Affected> = affected(&web, &kind, &subject, &about.object).await.map(Json);
+                told
+            },
+        ),
+    }
+}
+
+/// A finding by its kind, subject and object, with the assets that have it.
+pub(crate) async fn affected(
+    web: &Web,
+    kind: &str,
+    subject: &str,
+    object: &str,
+) -> Result<Affected, Problem> {
+    let named = |group: &Group| group.kind == kind && group.subject == subject && group.object == object;
+    let finding = list(web).await?.findings.into_iter().find(named);
+    let finding = finding.ok_or_else(|| {
+        Problem::not_found("finding", subject)
+            .hint("nothing in the fleet has it now: it was fixed or withdrawn, or never was")
+    })?;
+    let (lies, assets) = match kind {
+        "vulnerability" => builds(web, subject, object).await?,
+        _ => rules(web, subject).await?,
+    };
+    let mut on = Vec::new();
+    for number in assets.iter().take(ASSETS_LIMIT) {
+        let Some(asset) = web.store.asset_by_number(number).await? else { continue };
+        // The index may be a moment behind the record, which has the exact age.
+        let Some(since) = lies.since(&web.store.record(number).await?) else { continue };
+        on.push(On {
+            id: asset.id.to_string(),
+            name: asset.name,
+            service: asset.service,
+            environment: asset.environment,
+            since: since.to_string(),
+        });
+    }
+    Ok(Affected { finding, on })
+}
+
+async fn rules(web: &Web, subject: &str) -> Result<(Lies, RoaringBitmap), Problem> {
+    let subjects = web.store.subjects().await?.into_iter();
+    let named = subjects.filter(|(_, rule)| format!("{}/{}", rule.baseline, rule.rule) == subject);
+    let numbers: Vec<SubjectNumber> = named.map(|(number, _)| number).collect();
+    let mut assets = RoaringBitmap::new();
+    for shard in web.store.shards(Log::Transition).await? {
+        for number in &numbers {
+            assets |= web.store.cohorts(shard, (About::Subject(*number), Plane::NotMet)).await?.all();
+        }
+    }
+    Ok((Lies::Rules(numbers), assets))
+}
+
+async fn builds(web: &Web, vulnerability: &str, source: &str) -> Result<(Lies, RoaringBitmap), Problem> {
+    let mut known = web.store.matches_of(vulnerability).await?;
+    known.retain(|known| known.found.verdict == matching::Verdict::Affected && known.found.source == source);
+    let tuples: Vec<u32> = known.iter().map(|known| known.tuple).collect();
+    let assets = web.store.present(&tuples).await?;
+    Ok((Lies::Builds(known), assets))
+}
+
+impl Lies {
+    /// Since when an asset has it.
+    fn since(&self, record: &Record) -> Option<Timestamp> {
+        match self {
+            Lies::Rules(numbers) => {
+                let standings = numbers.iter().filter_map(|number| record.standing(*number));
+                let unmet = standings.filter(|standing| standing.verdict == Verdict::NotMet);
+                unmet.map(|standing| standing.since).min()
+            }
+            Lies::Builds(known) => {
+                let here = record.present().filter_map(|(tuple, since)| {
+                    let found = known.iter().find(|known| known.tuple == tuple)?;
+                    Some(since.max(found.known_at))
+                });
+                here.min()
+            }
+        }
+    }
+}
