@@ -3,11 +3,12 @@
 //! This is a composition root: it alone reads the clock, the environment and the command line, and
 //! hands them in. Everything it says goes to standard error.
 
+use std::ffi::{CString, OsString};
 use std::fmt::Display;
 use std::io::IsTerminal as _;
-use std::os::unix::process::CommandExt as _;
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use bartizan_agent::detection::AUTHENTICATION_LOGS;
@@ -108,9 +109,22 @@ fn with_one_arena() {
     if std::env::var_os(ARENAS).is_some() {
         return;
     }
-    let Ok(program) = std::env::current_exe() else { return };
-    // It comes back where it failed alone: the agent then takes more memory, and works.
-    let _ = Command::new(program).args(std::env::args_os().skip(1)).env(ARENAS, "1").exec();
+    let text = |word: OsString| CString::new(word.into_vec()).ok();
+    let program = std::env::current_exe().ok().and_then(|program| text(program.into_os_string()));
+    let arguments: Option<Vec<CString>> = std::env::args_os().map(text).collect();
+    let one = [(OsString::from(ARENAS), OsString::from("1"))];
+    let variables = std::env::vars_os().chain(one).map(|(name, value)| {
+        let mut pair = name;
+        pair.push("=");
+        pair.push(value);
+        text(pair)
+    });
+    let variables: Option<Vec<CString>> = variables.collect();
+    // The same process goes on. It comes back here where that failed alone: the agent then takes
+    // more memory, and works.
+    if let (Some(program), Some(arguments), Some(variables)) = (program, arguments, variables) {
+        let _ = nix::unistd::execve(&program, &arguments, &variables);
+    }
 }
 
 fn main() -> ExitCode {

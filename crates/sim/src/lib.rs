@@ -4,7 +4,7 @@
 //! made up, from a seed. This room feeds tests, the demo and benchmarks. It refuses to be part
 //! of anything that runs in earnest.
 //!
-//! Read first: [`host::Host`] (one simulated host), [`replica::Replica`] (a server to kill).
+//! Read first: [`host::Host`] (one simulated host), [`replica::Told`] (how a replica is found).
 
 pub mod host;
 pub mod replica;

@@ -1,8 +1,4 @@
-//! A replica in a process of its own, so that it can be killed.
-
-use std::io::{BufRead as _, BufReader};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+//! What a replica in a process of its own says of itself: `src/bin/replica.rs` is the program.
 
 use bartizan_core::digest::Digest;
 use serde::{Deserialize, Serialize};
@@ -17,49 +13,4 @@ pub struct Told {
     pub key: String,
     /// The public key of the ledger.
     pub ledger: String,
-}
-
-/// A running replica. It is killed when this is dropped.
-#[derive(Debug)]
-pub struct Replica {
-    child: Child,
-    pub told: Told,
-}
-
-impl Replica {
-    /// Starts one from its program, on a folder and, where one is named, on PostgreSQL.
-    pub fn start(program: &Path, folder: &Path, postgres: Option<(&str, &str)>) -> std::io::Result<Replica> {
-        let mut command = Command::new(program);
-        command.arg(folder).stdout(Stdio::piped()).stdin(Stdio::null());
-        if let Some((url, schema)) = postgres {
-            command.args([url, schema]);
-        }
-        let mut child = command.spawn()?;
-        let missing = || std::io::Error::other("the replica ended before it said where it is");
-        let out = child.stdout.take().ok_or_else(missing)?;
-        let mut line = String::new();
-        BufReader::new(out).read_line(&mut line)?;
-        let told = serde_json::from_str(&line).map_err(|_| missing());
-        match told {
-            Ok(told) => Ok(Replica { child, told }),
-            Err(error) => {
-                child.kill()?;
-                child.wait()?;
-                Err(error)
-            }
-        }
-    }
-
-    /// Ends it as `kill -9` does: it gets no chance to finish anything.
-    pub fn kill(&mut self) -> std::io::Result<()> {
-        self.child.kill()?;
-        self.child.wait().map(drop)
-    }
-}
-
-impl Drop for Replica {
-    fn drop(&mut self) {
-        // It may be dead already, which is what is wanted.
-        let _ = self.kill();
-    }
 }

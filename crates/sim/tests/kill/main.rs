@@ -1,6 +1,7 @@
 //! A server that is killed in the middle of taking reports in loses none that it acknowledged.
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::print_stderr,
     reason = "a test fails by panicking, and says what it left out"
 )]
@@ -15,11 +16,14 @@ use bartizan_core::verdict::Verdict;
 use bartizan_ledger::bundle::verify::Held;
 use bartizan_ledger::checkpoint::Key;
 use bartizan_sim::host::{Facts, Host, Way};
-use bartizan_sim::replica::Replica;
 use bartizan_store::{Place, Store};
 use bartizan_wire::report::{Outcome, Report};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
+
+use crate::replica::Replica;
+
+mod replica;
 
 /// How often the server is killed on each engine.
 const KILLS: u32 = 200;
