@@ -134,10 +134,11 @@ fn by_content(bytes: &[u8]) -> Option<Kind> {
     }
 }
 
-/// Whether a file begins like an OSV record.
+/// Whether a file begins like an OSV record. The schema of such records names the same keys.
 fn is_osv(bytes: &[u8]) -> bool {
     let text = String::from_utf8_lossy(bytes);
     text.trim_start().starts_with('{')
+        && !text.contains("\"$schema\"")
         && ["\"id\"", "\"affected\"", "\"ecosystem\""].iter().all(|key| text.contains(key))
 }
 
@@ -154,6 +155,7 @@ mod tests {
             ("#model_version:v1", Some(Kind::Epss)),
             ("PK\u{3}\u{4}", Some(Kind::OsvZip)),
             ("{\"bomFormat\": \"CycloneDX\"}", None),
+            ("{\"$schema\": \"x\", \"id\": \"affected\": \"ecosystem\"", None),
             ("", None),
         ] {
             assert_eq!(by_content(content.as_bytes()), expected, "{content}");
