@@ -19,6 +19,7 @@ pub mod error;
 pub mod fact;
 pub mod finding;
 pub mod id;
+pub mod incident;
 pub mod monitoring;
 pub mod person;
 pub mod posture;
