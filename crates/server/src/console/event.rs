@@ -46,7 +46,8 @@ fn events(web: &Web) -> Sse<impl Stream<Item = Result<Event, Infallible>> + use<
             tokio::time::sleep_until(last + PACE).await;
         }
         shown.changed().await.ok()?;
-        let event = Event::default().event("shown").data("");
+        // A browser drops an event without data.
+        let event = Event::default().event("shown").data("look");
         Some((Ok(event), (shown, Some(tokio::time::Instant::now()))))
     });
     Sse::new(opened.chain(news).take_until(ends)).keep_alive(KeepAlive::default())

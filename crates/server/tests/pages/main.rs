@@ -154,7 +154,7 @@ async fn a_script_gets_the_part_alone_and_news_comes_as_events() {
     assert!(opened.starts_with(b":"), "{opened:?}");
     app.web.nudges.show();
     let told = events.chunk().await.unwrap().unwrap();
-    assert!(told.starts_with(b"event: shown"), "{told:?}");
+    assert!(told.starts_with(b"event: shown\ndata: "), "{told:?}");
     app.stop().await;
 }
 
