@@ -47,10 +47,16 @@ impl Part {
         self.feeds.iter().filter(|feed| feed.stale || feed.problem.is_some())
     }
 
+    /// Whether some feed is too old for what it does not say to be good news.
+    fn stale(&self) -> bool {
+        self.feeds.iter().any(|feed| feed.stale)
+    }
+
     fn quiet(&self) -> bool {
         self.alerts.is_empty()
             && self.posture.unknown == 0
             && self.posture.feeds > 0
+            && self.posture.assets > 0
             && self.troubled().next().is_none()
     }
 }

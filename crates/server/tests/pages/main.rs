@@ -111,7 +111,12 @@ async fn every_page_shows_what_the_fleet_is_and_escapes_what_agents_told() {
         ("/findings?text=%3Cb%3E", &["value=\"&#60;b&#62;\"", "None of 8 findings"]),
         (
             "/vulnerabilities",
-            &["Updates to install", "update openssl to 3.0.14-1", "stale", "no fix: none yet"],
+            &[
+                "Updates to install",
+                "update openssl to 3.0.14-1",
+                "what is not listed is unknown",
+                "no fix: none yet",
+            ],
         ),
         ("/baselines", &["Servers of the shop", "12 met", "4 not met", "2 unknown"]),
         ("/baselines/shop-servers", &["packets with impossible addresses", "Rules"]),
