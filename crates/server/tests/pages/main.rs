@@ -144,6 +144,9 @@ async fn a_script_gets_the_part_alone_and_news_comes_as_events() {
     let app = fleet::start(folder.path()).await;
     let link = fleet::person(&app, 1, "Ada", &[Role::Auditor]).await;
     let browser = Browser::sign_in(&app, &link).await;
+    let overview = browser.page("/").await;
+    assert!(overview.contains("No asset has enrolled"), "{overview}");
+    assert!(!overview.contains("Nothing waits for you"), "what is unknown is no good news");
     for path in
         ["/", "/assets", "/findings", "/vulnerabilities", "/baselines", "/alerts", "/ledger", "/documents"]
     {
