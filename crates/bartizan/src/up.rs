@@ -15,6 +15,7 @@ use bartizan_core::time::Timestamp;
 use bartizan_probe::root::Root;
 use bartizan_server::ambient::Ambient;
 use bartizan_server::api::{document, enrolment};
+use bartizan_server::intake::Pacing;
 use bartizan_server::{App, Settings, auth};
 use bartizan_store::Place;
 use rand::SeedableRng as _;
@@ -111,6 +112,7 @@ async fn up(arguments: Arguments) -> Result<Answer, Failure> {
         people: SocketAddr::new(arguments.listen, arguments.port),
         agents: SocketAddr::new(arguments.listen, arguments.agent_port),
         names: arguments.name.iter().cloned().collect(),
+        pacing: Pacing::default(),
     };
     let app = App::start(&settings, ambient.clone()).await.map_err(|error| {
         let hint = match &error {

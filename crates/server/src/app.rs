@@ -10,7 +10,7 @@ use bartizan_store::{Place, Store};
 
 use crate::ambient::Ambient;
 use crate::channels::Channels;
-use crate::intake::Intake;
+use crate::intake::{Intake, Pacing};
 use crate::keys::{self, Keys, Wrapping};
 use crate::listener::{self, Listener};
 use crate::nudge::Nudges;
@@ -31,6 +31,7 @@ pub struct Settings {
     pub agents: SocketAddr,
     /// The names that the server is reached by, beside its addresses.
     pub names: Vec<String>,
+    pub pacing: Pacing,
 }
 
 /// Why a replica can't be had.
@@ -96,6 +97,7 @@ impl App {
             Arc::clone(&keys),
             nudges.clone(),
             policies.clone(),
+            settings.pacing,
             &tasks,
         )
         .await;
@@ -110,6 +112,7 @@ impl App {
             last_seen: intake.last_seen.clone(),
             channels: Channels::new(console).map_err(Error::Channels)?,
             feeds: Feeds::default(),
+            pacing: settings.pacing,
         };
         stages::start(&context, &tasks).await;
         let router = intake.router();

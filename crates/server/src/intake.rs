@@ -36,8 +36,21 @@ mod nudge;
 mod policy;
 mod report;
 
-/// How often an agent checks in, before the server spreads it.
-pub const INTERVAL: Duration = Duration::from_secs(10);
+/// The pace that the server sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pacing {
+    /// How often an agent checks in, before the server spreads it.
+    pub interval: Duration,
+    /// How often a replica writes down who was heard of.
+    pub flush: Duration,
+}
+
+impl Default for Pacing {
+    /// A check-in each 10 s, written down each 30 s.
+    fn default() -> Self {
+        Self { interval: Duration::from_secs(10), flush: Duration::from_secs(30) }
+    }
+}
 
 /// How far the pace is spread to either side, in percent.
 const SPREAD_PERCENT: u32 = 20;
@@ -57,6 +70,7 @@ pub struct Intake {
     pub nudges: Nudges,
     pub policies: Policies,
     pub last_seen: last_seen::LastSeen,
+    pacing: Pacing,
     batch: batch::Batcher,
     known: Arc<RwLock<BTreeMap<AssetId, Known>>>,
 }
@@ -77,11 +91,12 @@ impl Intake {
         keys: Arc<Keys>,
         nudges: Nudges,
         policies: Policies,
+        pacing: Pacing,
         tasks: &crate::tasks::Tasks,
     ) -> Self {
         let batch = batch::Batcher::start(store.clone(), nudges.clone(), tasks).await;
         let last_seen = last_seen::LastSeen::default();
-        Self { store, ambient, keys, nudges, policies, last_seen, batch, known: Arc::default() }
+        Self { store, ambient, keys, nudges, policies, last_seen, pacing, batch, known: Arc::default() }
     }
 
     /// The routes of the agents' listener.
@@ -136,8 +151,8 @@ impl Intake {
 
     /// When an agent comes again: spread, so that a fleet that starts at once does not stay in step.
     fn pace(&self) -> Pace {
-        let interval = u32::try_from(INTERVAL.as_millis()).unwrap_or(u32::MAX);
-        let spread = interval / 100 * SPREAD_PERCENT;
+        let interval = u32::try_from(self.pacing.interval.as_millis()).unwrap_or(u32::MAX);
+        let spread = (u64::from(interval) * u64::from(SPREAD_PERCENT) / 100) as u32;
         let random = u32::from_le_bytes(self.ambient.random()) % (2 * spread + 1);
         Pace { next_ms: interval - spread + random }
     }

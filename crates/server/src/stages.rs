@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ambient::Ambient;
 use crate::channels::Channels;
+use crate::intake::Pacing;
 use crate::intake::last_seen::LastSeen;
 use crate::keys::Keys;
 use crate::nudge::{Nudges, Stages};
@@ -45,6 +46,7 @@ pub struct Context {
     pub last_seen: LastSeen,
     pub channels: Channels,
     pub feeds: matching::Feeds,
+    pub pacing: Pacing,
 }
 
 /// What one look brought.

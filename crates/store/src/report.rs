@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bartizan_core::asset::Life;
 use bartizan_core::digest::Digest;
 use bartizan_core::monitoring::signal::Signal;
 use bartizan_core::posture::{AssetNumber, Change, Record, shard};
@@ -67,6 +68,8 @@ pub enum Outcome {
     Older,
     /// The place is taken by another report: two machines report as one asset.
     Clone { held: Digest },
+    /// The asset was retired: nothing is known of it any more.
+    Retired,
 }
 
 /// A report's row in the log of transitions, before it has its number.
@@ -115,6 +118,11 @@ impl Store {
 impl Transaction {
     async fn commit_report(&self, report: &Report) -> Result<(Outcome, Option<Transition>), Error> {
         let number = i64::from(report.number);
+        let life = self.one("SELECT life FROM asset WHERE number = $1", [number.into()]).await?;
+        let life: Option<String> = life.map(|row| row.get(0)).transpose()?;
+        if life.as_deref() == Some(Life::Retired.as_str()) {
+            return Ok((Outcome::Retired, None));
+        }
         // The update locks the row: the same asset's reports wait for each other.
         let row = self
             .one(

@@ -14,7 +14,7 @@ impl Store {
                     CASE is_nullable WHEN 'NO' THEN ' not null' ELSE '' END
                  FROM information_schema.columns WHERE table_schema = current_schema()
                  UNION ALL
-                 SELECT indexdef FROM pg_indexes WHERE schemaname = current_schema() ORDER BY 1"
+                 SELECT replace(indexdef, current_schema() || '.', '') FROM pg_indexes WHERE schemaname = current_schema() ORDER BY 1"
             }
             _ => "SELECT sql || ';' FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name",
         };

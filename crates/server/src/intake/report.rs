@@ -61,6 +61,10 @@ async fn one(
     Ok(match state.batch.commit(report).await? {
         Committed::Committed { wanted, .. } => Outcome::Committed { wanted },
         Committed::Repeat | Committed::Older => Outcome::Known,
+        Committed::Retired => {
+            let problem = Problem::new(bartizan_core::error::Class::Denied, "the asset was retired");
+            return Err(problem.hint("enrol the host anew"));
+        }
         Committed::Clone { held } => {
             tracing::warn!(asset.id = %asset.id, report.epoch = place.0, report.sequence = place.1,
                 report.held = %held, "two machines report as one asset");

@@ -14,14 +14,10 @@ use bartizan_core::time::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::{Context, Error};
-use crate::intake;
 use crate::signal::own_signal;
 
-/// How often the overlay is looked at.
+/// How often the overlay is looked at, at most.
 const EVERY: Duration = Duration::from_secs(1);
-
-/// How often the times are written.
-const FLUSH: Duration = Duration::from_secs(30);
 
 /// After how many intervals without a word an asset is silent.
 const INTERVALS: u32 = 3;
@@ -36,14 +32,14 @@ pub(super) async fn run(context: Context, stop: CancellationToken) {
     let mut flushed = started;
     loop {
         tokio::select! {
-            () = tokio::time::sleep(EVERY) => {}
+            () = tokio::time::sleep(EVERY.min(context.pacing.interval)) => {}
             () = stop.cancelled() => break,
         }
         let now = context.ambient.now();
         if let Err(error) = look(&context, started, now, &mut silent).await {
             tracing::error!(error = %error, "can't look who is silent");
         }
-        if now.since(flushed).to_std() >= FLUSH {
+        if now.since(flushed).to_std() >= context.pacing.flush {
             flush(&context, &replica, now).await;
             flushed = now;
         }
@@ -63,8 +59,9 @@ async fn look(
     now: Timestamp,
     silent: &mut Option<BTreeSet<AssetId>>,
 ) -> Result<(), Error> {
-    let limit = intake::INTERVAL * INTERVALS;
-    if now.since(started).to_std() < limit.max(intake::INTERVAL + FLUSH) {
+    let (interval, flush) = (context.pacing.interval, context.pacing.flush);
+    let limit = interval * INTERVALS;
+    if now.since(started).to_std() < limit.max(interval + flush) {
         return Ok(());
     }
     if silent.is_none() {

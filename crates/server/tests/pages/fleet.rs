@@ -101,6 +101,7 @@ pub(crate) async fn start(folder: &Path) -> App {
         people: here,
         agents: here,
         names: vec!["localhost".to_owned()],
+        pacing: bartizan_server::intake::Pacing::default(),
     };
     App::start(&settings, Ambient::new(now, StdRng::seed_from_u64(7))).await.unwrap()
 }

@@ -9,6 +9,7 @@ use bartizan_core::enrolment::Grant;
 use bartizan_core::time::{Duration, Timestamp};
 use bartizan_server::ambient::Ambient;
 use bartizan_server::api::enrolment::{self, Wanted};
+use bartizan_server::intake::Pacing;
 use bartizan_server::{App, Settings};
 use bartizan_sim::replica::Told;
 use bartizan_store::Place;
@@ -63,6 +64,7 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
         people: loopback,
         agents: loopback,
         names: Vec::new(),
+        pacing: Pacing::default(),
     };
     let app = App::start(&settings, Ambient::new(now, StdRng::from_os_rng())).await?;
     let documents = document::parse("simulated.yaml", BASELINE).map_err(|faults| format!("{faults:?}"))?;

@@ -262,6 +262,9 @@ pub(crate) async fn retiring_clears_the_posture(store: Store) {
     assert!(store.plane_counts().await.unwrap().is_empty());
     assert_eq!(store.record(asset.number).await.unwrap().verdicts().count(), 0);
     assert_eq!(store.asset(asset.id).await.unwrap().unwrap().life, Life::Retired);
+    // A report that was on its way brings nothing back.
+    assert_eq!(commit(&store, report(&asset, 2, &[("r1", Verdict::NotMet)])).await, Outcome::Retired);
+    assert_eq!(store.record(asset.number).await.unwrap().verdicts().count(), 0);
 }
 
 pub(crate) async fn a_sign_in_link_works_once(store: Store) {
