@@ -4,6 +4,7 @@
 //! API does not tell.
 
 use axum::response::Json;
+use bartizan_core::canonical::Value;
 use bartizan_core::error::Class;
 use bartizan_core::person::Person;
 use bartizan_store::decision::{Decision, Outcome, Refused};
@@ -19,6 +20,7 @@ pub mod document;
 pub mod enrolment;
 pub mod feed;
 pub mod finding;
+pub mod incident;
 pub mod ledger;
 pub mod posture;
 pub mod session;
@@ -37,6 +39,7 @@ pub fn routes() -> Vec<Route> {
         enrolment::routes(),
         feed::routes(),
         finding::routes(),
+        incident::routes(),
         ledger::routes(),
         posture::routes(),
         session::routes(),
@@ -57,7 +60,18 @@ pub enum Ruled {
     Pending,
 }
 
-/// Appends a person's act, and waits a moment for its owning stage to rule.
+/// What a person does.
+pub(crate) struct Act<'a> {
+    /// The noun and verb: `incident.advance`.
+    pub(crate) act: &'a str,
+    /// The identifier of what they act on.
+    pub(crate) target: &'a str,
+    pub(crate) reason: &'a str,
+    /// What else the act needs, in the form that its stage reads.
+    pub(crate) details: Option<Value>,
+}
+
+/// Appends a person's act that needs no details, and waits a moment for its owning stage to rule.
 pub(crate) async fn decide(
     web: &Web,
     person: &Person,
@@ -65,19 +79,24 @@ pub(crate) async fn decide(
     target: &str,
     reason: &str,
 ) -> Result<Ruled, Problem> {
+    decide_with(web, person, Act { act, target, reason, details: None }).await
+}
+
+/// Appends a person's act, and waits a moment for its owning stage to rule.
+pub(crate) async fn decide_with(web: &Web, person: &Person, act: Act<'_>) -> Result<Ruled, Problem> {
     let decision = Decision {
         at: web.ambient.now(),
         person: person.id,
         role: person.roles.first().copied(),
-        act: act.to_owned(),
-        target: target.to_owned(),
+        act: act.act.to_owned(),
+        target: act.target.to_owned(),
         expected: None,
-        reason: reason.to_owned(),
-        details: None,
+        reason: act.reason.to_owned(),
+        details: act.details,
     };
     let mut shown = web.nudges.shown();
     let seq = web.store.append_decision(&decision, web.ambient.random()).await?;
-    web.nudges.alert();
+    web.nudges.decisions();
     let deadline = tokio::time::Instant::now() + RULING;
     loop {
         match web.store.outcome(seq).await? {

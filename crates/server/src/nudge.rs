@@ -21,6 +21,7 @@ pub(crate) struct Stages {
     pub(crate) posture: Notify,
     pub(crate) matching: Notify,
     pub(crate) alert: Notify,
+    pub(crate) incident: Notify,
     pub(crate) notification: Notify,
     pub(crate) ledger: Notify,
 }
@@ -45,9 +46,15 @@ impl Nudges {
         self.stages.ledger.notify_one();
     }
 
-    /// There are signals or decisions for the alert stage.
+    /// There are signals for the alert stage.
     pub fn alert(&self) {
         self.stages.alert.notify_one();
+    }
+
+    /// Somebody acted: every stage that rules on acts looks.
+    pub fn decisions(&self) {
+        self.stages.alert.notify_one();
+        self.stages.incident.notify_one();
     }
 
     /// Feeds were imported.
@@ -57,13 +64,21 @@ impl Nudges {
 
     /// Alerts changed.
     pub fn alerts_changed(&self) {
+        self.stages.incident.notify_one();
         self.stages.notification.notify_one();
+        self.stages.ledger.notify_one();
+        self.show();
+    }
+
+    /// Incidents changed.
+    pub fn incidents_changed(&self) {
         self.stages.ledger.notify_one();
         self.show();
     }
 
     /// Documents were applied: agents have a new policy.
     pub fn policies(&self) {
+        self.stages.incident.notify_one();
         self.policies.send_modify(|count| *count += 1);
         self.stages.ledger.notify_one();
     }

@@ -15,6 +15,7 @@ pub mod document;
 mod engine;
 pub mod enrolment;
 pub mod feed;
+pub mod incident;
 pub mod ledger;
 pub mod log;
 mod migration;

@@ -1,4 +1,4 @@
-//! The content that ships, as documents: baselines, health thresholds, detections.
+//! The content that ships, as documents: baselines, health thresholds, detections, rules for incidents.
 
 use bartizan_core::document::{self, Document, Fault};
 use bartizan_probe::root::{CONFIGURATION, Root};

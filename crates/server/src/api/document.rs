@@ -7,6 +7,7 @@ use axum::routing::{get, post};
 use bartizan_core::configuration::baseline::Baseline;
 use bartizan_core::document::{self, Document};
 use bartizan_core::error::Class;
+use bartizan_core::incident::rule::IncidentRule;
 use bartizan_core::monitoring::health::Health;
 use bartizan_core::monitoring::route::Routes;
 use bartizan_core::person::Person;
@@ -171,9 +172,10 @@ fn check(document: &Document) -> Vec<document::Fault> {
         "Baseline" => Baseline::from_document(document).err().unwrap_or_default(),
         "Health" => Health::from_document(document).err().into_iter().collect(),
         "Route" => Routes::from_document(document).err().into_iter().collect(),
+        "IncidentRule" => IncidentRule::from_document(document).err().into_iter().collect(),
         "Detection" => Rules::default().read_document(document).err().into_iter().collect(),
         kind => {
-            let known = "there are Baseline, Detection, Health and Route";
+            let known = "there are Baseline, Detection, Health, IncidentRule and Route";
             vec![document.fault("", format!("there is no kind of document `{kind}`: {known}"))]
         }
     }

@@ -25,6 +25,10 @@ const SIGNALS: &str = "alert/signal";
 /// The cursor of decisions: whoever waits for an outcome waits for this stage.
 pub const DECISIONS: &str = "alert/decision";
 
+/// The acts that it rules on.
+const ACKNOWLEDGE: &str = "alert.acknowledge";
+const ACTS: [&str; 2] = [ACKNOWLEDGE, "alert.close"];
+
 /// The most rows of each log that one look takes in.
 const BATCH_LIMIT: usize = 500;
 
@@ -83,7 +87,11 @@ pub(super) async fn look(context: Context) -> Result<Look, Error> {
     if let Some(last) = decisions.last() {
         cursors.push((DECISIONS, 0, from, last.seq + 1));
     }
-    for decision in decisions.iter().filter(|numbered| numbered.decision.act.starts_with("alert.")) {
+    // An act that no stage owns would wait for ever: this one refuses it.
+    let ours = |numbered: &&Numbered| {
+        !super::OWNED_ACTS.iter().any(|owned| numbered.decision.act.starts_with(owned))
+    };
+    for decision in decisions.iter().filter(ours) {
         work.rule(decision).await?;
     }
     if cursors.is_empty() {
@@ -175,6 +183,10 @@ impl Work<'_> {
     async fn rule(&mut self, numbered: &Numbered) -> Result<(), Error> {
         let decision = &numbered.decision;
         let refused = |class, reason: String| Outcome::Refused { class, reason };
+        if !ACTS.contains(&decision.act.as_str()) {
+            let unknown = refused(Refused::Invalid, format!("there is no act `{}`", decision.act));
+            return self.settle(numbered.seq, unknown);
+        }
         let alert = match decision.target.parse::<AlertId>() {
             Ok(id) => match self.changed.get(&id) {
                 Some(alert) => Some(alert.clone()),
@@ -185,15 +197,10 @@ impl Work<'_> {
         let outcome = match alert {
             None => refused(Refused::NotFound, format!("there is no alert `{}`", decision.target)),
             Some(alert) => {
-                let next = match decision.act.as_str() {
-                    "alert.acknowledge" => alert.acknowledge(decision.person, decision.at),
-                    "alert.close" => alert.close(decision.person, &decision.reason, decision.at),
-                    _ => {
-                        return self.settle(
-                            numbered.seq,
-                            refused(Refused::Invalid, format!("there is no act `{}`", decision.act)),
-                        );
-                    }
+                let next = if decision.act == ACKNOWLEDGE {
+                    alert.acknowledge(decision.person, decision.at)
+                } else {
+                    alert.close(decision.person, &decision.reason, decision.at)
                 };
                 match next {
                     Ok(next) => {

@@ -68,6 +68,8 @@ on_both! {
     a_sign_in_link_works_once,
     documents_are_put_deleted_and_digested,
     alerts_and_rulings_are_one_transaction,
+    an_incident_its_timeline_and_its_alerts_are_one_transaction,
+    an_alert_is_taken_by_one_incident_alone,
     a_notification_is_claimed_once_and_reclaimed_after_a_crash,
     the_ledger_numbers_each_sources_entries_in_order_and_verifies,
     replicas_that_number_at_once_lose_nothing,

@@ -7,7 +7,9 @@ use bartizan_core::digest::Digest;
 use bartizan_core::document;
 use bartizan_core::enrolment::{Grant, Key, Refusal};
 use bartizan_core::fact::PackageManager;
-use bartizan_core::id::{AlertId, AssetId, EnrolmentKeyId, PersonId};
+use bartizan_core::id::{AlertId, AssetId, EnrolmentKeyId, IncidentId, PersonId};
+use bartizan_core::incident::stage::Stage;
+use bartizan_core::incident::{self, Command, Event, Incident, Origin};
 use bartizan_core::monitoring::alert::{self, Step};
 use bartizan_core::monitoring::notification::{Occasion, Sent};
 use bartizan_core::monitoring::signal::{Kind, Signal, State};
@@ -26,6 +28,7 @@ use bartizan_store::asset::Identity;
 use bartizan_store::decision::{Decision, Outcome as Ruling};
 use bartizan_store::document::Edit;
 use bartizan_store::enrolment::Request;
+use bartizan_store::incident as incident_store;
 use bartizan_store::log::Log;
 use bartizan_store::notification::{Notification, State as Sending};
 use bartizan_store::report::{Outcome, Report, SectionBody, Verdicts};
@@ -364,6 +367,80 @@ pub(crate) async fn alerts_and_rulings_are_one_transaction(store: Store) {
     let again = Batch { cursors: vec![("alert/signal", 0, 0, 1)], alerts: vec![closed], ..Batch::default() };
     store.commit_alerts(&again, NOW).await.unwrap_err();
     assert_eq!(store.alerts(true, 10).await.unwrap(), [alert]);
+}
+
+async fn open_alert(store: &Store, asset: &Asset, number: u8) -> alert::Alert {
+    let signal = Signal { subject: format!("debian-12/r{number}"), ..signal(asset) };
+    let id = AlertId::mint(later(u32::from(number)), [number; 10]);
+    let Step::Opened(alert, _) = alert::step(None, None, &signal, id) else { panic!("it opens") };
+    let batch = Batch { alerts: vec![alert.clone()], ..Batch::default() };
+    store.commit_alerts(&batch, NOW).await.unwrap();
+    alert
+}
+
+/// What opening an incident by a rule writes.
+fn opening(number: u8, alert: &alert::Alert) -> (Incident, incident_store::Batch) {
+    let id = IncidentId::mint(NOW, [number; 10]);
+    let origin = Origin::of("severe", alert);
+    let (incident, commands) = incident::open_by_rule(id, "a title", origin, alert, NOW).unwrap();
+    let batch = written(&incident, commands);
+    (incident, batch)
+}
+
+fn written(incident: &Incident, commands: Vec<Command>) -> incident_store::Batch {
+    let mut batch = incident_store::Batch { incidents: vec![incident.clone()], ..Default::default() };
+    for command in commands {
+        match command {
+            Command::Write(entry) => batch.entries.push((incident.id, entry, [5; 32])),
+            Command::Take(alert) => batch.taken.push((alert, incident.id)),
+        }
+    }
+    batch
+}
+
+pub(crate) async fn an_incident_its_timeline_and_its_alerts_are_one_transaction(store: Store) {
+    let asset = enrol(&store, 1).await;
+    let alert = open_alert(&store, &asset, 1).await;
+    let decided = Decision { act: "incident.advance".to_owned(), ..decision(alert.id) };
+    let seq = store.append_decision(&decided, [1; 32]).await.unwrap();
+    let (incident, mut batch) = opening(1, &alert);
+    batch.cursors = vec![("incident/decision", 0, 0, 1)];
+    batch.ruled = vec![(seq, Ruling::Accepted, [2; 32])];
+    store.commit_incidents(&batch, NOW).await.unwrap();
+    assert_eq!(store.incident(incident.id).await.unwrap(), Some(incident.clone()));
+    assert_eq!(store.incident_entries(incident.id, 0).await.unwrap().len(), 2);
+    assert_eq!(store.incident_entries(incident.id, 1).await.unwrap().len(), 1);
+    assert_eq!(store.outcome(seq).await.unwrap(), Some(Ruling::Accepted));
+    // Two who looked at the same state: the second one's entry has a number that is taken.
+    let advanced = Event::Advanced { by: PersonId::mint(NOW, [1; 10]), to: Stage::Assess };
+    let (next, commands) = incident::step(&incident, &advanced, NOW).unwrap();
+    let batch = written(&next, commands);
+    store.commit_incidents(&batch, NOW).await.unwrap();
+    let error = store.commit_incidents(&batch, NOW).await.unwrap_err();
+    assert_eq!(error.class(), bartizan_core::error::Class::Conflict);
+    assert_eq!(store.incidents(true, 10).await.unwrap(), std::slice::from_ref(&next));
+    let closed = Event::Closed { by: PersonId::mint(NOW, [1; 10]), reason: "a false alarm".to_owned() };
+    let (closed, commands) = incident::step(&next, &closed, later(1)).unwrap();
+    store.commit_incidents(&written(&closed, commands), later(1)).await.unwrap();
+    assert!(store.incidents(true, 10).await.unwrap().is_empty());
+    assert_eq!(store.incidents(false, 10).await.unwrap(), [closed]);
+}
+
+pub(crate) async fn an_alert_is_taken_by_one_incident_alone(store: Store) {
+    let asset = enrol(&store, 1).await;
+    let (one, two) = (open_alert(&store, &asset, 1).await, open_alert(&store, &asset, 2).await);
+    assert_eq!(store.untaken_alerts(None, 10).await.unwrap(), [one.clone(), two.clone()]);
+    let after = Some((one.opened_at, one.id));
+    assert_eq!(store.untaken_alerts(after, 10).await.unwrap(), std::slice::from_ref(&two));
+    let (first, batch) = opening(1, &one);
+    store.commit_incidents(&batch, NOW).await.unwrap();
+    assert_eq!(store.untaken_alerts(None, 10).await.unwrap(), std::slice::from_ref(&two));
+    assert_eq!(store.incident_of(one.id).await.unwrap(), Some(first.id));
+    assert_eq!(store.incident_of(two.id).await.unwrap(), None);
+    let (second, batch) = opening(2, &one);
+    let error = store.commit_incidents(&batch, NOW).await.unwrap_err();
+    assert_eq!(error.class(), bartizan_core::error::Class::Conflict);
+    assert_eq!(store.incident(second.id).await.unwrap(), None);
 }
 
 pub(crate) async fn a_notification_is_claimed_once_and_reclaimed_after_a_crash(store: Store) {

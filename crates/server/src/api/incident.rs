@@ -1,0 +1,325 @@
+//! Incidents: coordinated responses, how far each has come, and what people do with them.
+
+use axum::extract::{Extension, Path, Query, State};
+use axum::http::Method;
+use axum::response::Json;
+use axum::routing::{get, post};
+use bartizan_core::canonical::Value;
+use bartizan_core::error::Class;
+use bartizan_core::id::{AlertId, IncidentId, PersonId};
+use bartizan_core::incident::severity::{Impact, Rating, Sensitivity, Spread};
+use bartizan_core::incident::stage::Stage;
+use bartizan_core::incident::{Entry, Happened, Incident, State as Standing};
+use bartizan_core::person::Person;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::alert::{Because, Filter};
+use super::{Act, Answer, Ruled, decide_with};
+use crate::auth::{READERS, RESPONDERS};
+use crate::problem::Problem;
+use crate::stages::incident::{Advance, Assignment, Opening};
+use crate::web::{Route, Web};
+
+/// The most incidents that one page lists.
+const PAGE_LIMIT: usize = 200;
+
+/// One incident in a list.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Row {
+    pub id: String,
+    pub title: String,
+    /// The level that the three axes give: `low`, `medium`, `high` or `critical`.
+    pub severity: String,
+    /// `unnoticed`, `degraded`, `serious` or `lost`.
+    pub impact: String,
+    /// `one_asset`, `one_service` or `many_services`.
+    pub spread: String,
+    /// `public`, `internal`, `secret` or `customer`.
+    pub sensitivity: String,
+    /// `detect`, `assess`, `diagnose`, `stabilise` or `close`.
+    pub stage: String,
+    pub owner: Option<String>,
+    pub opened_at: String,
+    /// The rule that opened it; none where a person did.
+    pub rule: Option<String>,
+    /// How many alerts belong to it.
+    pub alerts: usize,
+}
+
+/// One incident with its alerts and its timeline.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Described {
+    #[serde(flatten)]
+    pub row: Row,
+    pub closed_at: Option<String>,
+    /// Why it was closed.
+    pub reason: Option<String>,
+    /// Their identifiers.
+    pub alert_ids: Vec<String>,
+    pub timeline: Vec<Told>,
+}
+
+/// One entry of a timeline.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Told {
+    pub number: u32,
+    pub at: String,
+    /// Who did it; none where a rule did.
+    pub by: Option<String>,
+    /// `opened`, `took_in`, `assigned`, `rated`, `advanced`, `noted` or `closed`.
+    pub happened: String,
+    /// What it was: a title, an alert, a person, a stage, or what somebody wrote.
+    pub text: String,
+}
+
+/// A page of incidents, the newest first.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct List {
+    pub incidents: Vec<Row>,
+}
+
+/// What is to be opened by hand.
+#[derive(Debug, Deserialize)]
+pub struct Wanted {
+    title: String,
+    /// The alert that it is about.
+    #[serde(default)]
+    alert: Option<String>,
+}
+
+/// What was opened.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Opened {
+    pub id: String,
+    #[serde(flatten)]
+    pub ruled: Ruled,
+}
+
+/// Who is to own it.
+#[derive(Debug, Default, Deserialize)]
+pub struct Owner {
+    /// Their name; whoever asks where it is left out.
+    #[serde(default)]
+    person: Option<String>,
+}
+
+/// The stage that it has come to.
+#[derive(Debug, Deserialize)]
+pub struct Next {
+    stage: String,
+}
+
+/// The three axes, judged anew, and why.
+#[derive(Debug, Deserialize)]
+pub struct Judged {
+    impact: Impact,
+    spread: Spread,
+    sensitivity: Sensitivity,
+    #[serde(default)]
+    reason: String,
+}
+
+/// What others have to know.
+#[derive(Debug, Deserialize)]
+pub struct Note {
+    text: String,
+}
+
+pub(super) fn routes() -> Vec<Route> {
+    let read = |path, summary, handler| Route {
+        method: Method::GET,
+        path,
+        roles: Some(READERS),
+        summary: Some(summary),
+        handler,
+    };
+    let act = |path, summary, handler| Route {
+        method: Method::POST,
+        path,
+        roles: Some(RESPONDERS),
+        summary: Some(summary),
+        handler,
+    };
+    vec![
+        read(
+            "/api/v1/incidents",
+            "List open incidents; `all=true` lists those that were closed, too.",
+            get(|State(web): State<Web>, Query(filter): Query<Filter>| async move {
+                list(&web, filter.all).await.map(Json)
+            }),
+        ),
+        read(
+            "/api/v1/incidents/{incident}",
+            "Describe an incident with its timeline.",
+            get(|State(web): State<Web>, Path(incident): Path<String>| async move {
+                describe(&web, &incident).await.map(Json)
+            }),
+        ),
+        act("/api/v1/incidents", "Open an incident by hand.", post(open)),
+        act("/api/v1/incidents/{incident}/assign", "Give an incident to somebody.", post(assign)),
+        act("/api/v1/incidents/{incident}/rate", "Judge an incident's three axes anew.", post(rate)),
+        act("/api/v1/incidents/{incident}/advance", "Bring an incident to its next stage.", post(advance)),
+        act("/api/v1/incidents/{incident}/note", "Write a note into an incident's timeline.", post(note)),
+        act("/api/v1/incidents/{incident}/close", "Close an incident, with the reason.", post(close)),
+    ]
+}
+
+/// The word that a plain enum is written as.
+fn word(value: impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word,
+        _ => String::new(),
+    }
+}
+
+async fn name(web: &Web, id: PersonId) -> Result<String, Problem> {
+    Ok(web.store.person(id).await?.map_or_else(|| id.to_string(), |person| person.name))
+}
+
+async fn row(web: &Web, incident: &Incident) -> Result<Row, Problem> {
+    let owner = match incident.owner {
+        Some(owner) => Some(name(web, owner).await?),
+        None => None,
+    };
+    Ok(Row {
+        id: incident.id.to_string(),
+        title: incident.title.clone(),
+        severity: incident.rating.level().to_string(),
+        impact: word(incident.rating.impact),
+        spread: word(incident.rating.spread),
+        sensitivity: word(incident.rating.sensitivity),
+        stage: incident.stage_word().to_owned(),
+        owner,
+        opened_at: incident.opened_at.to_string(),
+        rule: incident.origin.as_ref().map(|origin| origin.rule.clone()),
+        alerts: incident.alerts.len(),
+    })
+}
+
+/// Incidents, the newest first.
+pub(crate) async fn list(web: &Web, all: bool) -> Result<List, Problem> {
+    let mut rows = Vec::new();
+    for incident in web.store.incidents(!all, PAGE_LIMIT).await? {
+        rows.push(row(web, &incident).await?);
+    }
+    Ok(List { incidents: rows })
+}
+
+/// One incident with its timeline; of a very long one, the beginning.
+pub(crate) async fn describe(web: &Web, asked: &str) -> Result<Described, Problem> {
+    let not_found = || Problem::not_found("incident", asked);
+    let id: IncidentId = asked.parse().map_err(|_| not_found())?;
+    let incident = web.store.incident(id).await?.ok_or_else(not_found)?;
+    let mut timeline = Vec::new();
+    for entry in web.store.incident_entries(id, 0).await? {
+        timeline.push(told(web, entry).await?);
+    }
+    let (closed_at, reason) = match &incident.state {
+        Standing::Open { .. } => (None, None),
+        Standing::Closed { at, reason, .. } => (Some(at.to_string()), Some(reason.clone())),
+    };
+    let alert_ids = incident.alerts.iter().map(ToString::to_string).collect();
+    Ok(Described { row: row(web, &incident).await?, closed_at, reason, alert_ids, timeline })
+}
+
+async fn told(web: &Web, entry: Entry) -> Result<Told, Problem> {
+    let by = match entry.by {
+        Some(by) => Some(name(web, by).await?),
+        None => None,
+    };
+    let happened = entry.happened.as_str().to_owned();
+    let text = match entry.happened {
+        Happened::Opened { title } => title,
+        Happened::TookIn { alert } => alert.to_string(),
+        Happened::Assigned { to } => name(web, to).await?,
+        Happened::Rated { rating, reason } => format!("{}: {reason}", rating.level()),
+        Happened::Advanced { from, to } => format!("{from} → {to}"),
+        Happened::Noted { text } => text,
+        Happened::Closed { reason } => reason,
+    };
+    Ok(Told { number: entry.number, at: entry.at.to_string(), by, happened, text })
+}
+
+fn value(details: &impl Serialize) -> Result<Option<Value>, Problem> {
+    Value::from_data(details).map(Some).map_err(|error| Problem::new(Class::Invalid, error))
+}
+
+async fn open(
+    State(web): State<Web>,
+    Extension(person): Extension<Person>,
+    Json(wanted): Json<Wanted>,
+) -> Answer<Opened> {
+    let id = IncidentId::mint(web.ambient.now(), web.ambient.random()).to_string();
+    let alert = match wanted.alert {
+        Some(alert) => Some(alert.parse::<AlertId>().map_err(|error| Problem::new(Class::Invalid, error))?),
+        None => None,
+    };
+    let details = value(&Opening { title: wanted.title, alert })?;
+    let act = Act { act: "incident.open", target: &id, reason: "", details };
+    let ruled = decide_with(&web, &person, act).await?;
+    Ok(Json(Opened { id, ruled }))
+}
+
+async fn assign(
+    State(web): State<Web>,
+    Extension(person): Extension<Person>,
+    Path(incident): Path<String>,
+    Json(owner): Json<Owner>,
+) -> Answer<Ruled> {
+    let to = match owner.person {
+        None => person.id,
+        Some(name) => {
+            let people = web.store.people().await?;
+            let named = people.into_iter().find(|person| person.name == name);
+            named.ok_or_else(|| Problem::not_found("person", &name))?.id
+        }
+    };
+    let details = value(&Assignment { to })?;
+    let act = Act { act: "incident.assign", target: &incident, reason: "", details };
+    decide_with(&web, &person, act).await.map(Json)
+}
+
+async fn rate(
+    State(web): State<Web>,
+    Extension(person): Extension<Person>,
+    Path(incident): Path<String>,
+    Json(judged): Json<Judged>,
+) -> Answer<Ruled> {
+    let Judged { impact, spread, sensitivity, reason } = judged;
+    let details = value(&Rating { impact, spread, sensitivity })?;
+    let act = Act { act: "incident.rate", target: &incident, reason: &reason, details };
+    decide_with(&web, &person, act).await.map(Json)
+}
+
+async fn advance(
+    State(web): State<Web>,
+    Extension(person): Extension<Person>,
+    Path(incident): Path<String>,
+    Json(next): Json<Next>,
+) -> Answer<Ruled> {
+    let to: Stage = next.stage.parse().map_err(|error| Problem::new(Class::Invalid, error))?;
+    let details = value(&Advance { to })?;
+    let act = Act { act: "incident.advance", target: &incident, reason: "", details };
+    decide_with(&web, &person, act).await.map(Json)
+}
+
+async fn note(
+    State(web): State<Web>,
+    Extension(person): Extension<Person>,
+    Path(incident): Path<String>,
+    Json(note): Json<Note>,
+) -> Answer<Ruled> {
+    let act = Act { act: "incident.note", target: &incident, reason: &note.text, details: None };
+    decide_with(&web, &person, act).await.map(Json)
+}
+
+async fn close(
+    State(web): State<Web>,
+    Extension(person): Extension<Person>,
+    Path(incident): Path<String>,
+    Json(because): Json<Because>,
+) -> Answer<Ruled> {
+    let act = Act { act: "incident.close", target: &incident, reason: &because.reason, details: None };
+    decide_with(&web, &person, act).await.map(Json)
+}
