@@ -2,12 +2,14 @@
 //!
 //! Of the many ecosystems those of Linux distributions are read; records about others are passed by.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::io::{Read, Seek};
 
 use bartizan_core::vulnerability::advisory::{
     End, Named, RANGES_LIMIT, Range, Rating, Record, Standing, Statement,
 };
+use bartizan_core::vulnerability::version::{self, Scheme};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -30,6 +32,9 @@ const PACKAGES: usize = 100_000;
 
 /// The most versions that one package of a record lists.
 const VERSIONS: usize = 100_000;
+
+/// The most events of one range: a span has two.
+const EVENTS: usize = 2 * RANGES_LIMIT;
 
 /// One record, as far as judging needs it.
 #[derive(Debug, Deserialize)]
@@ -175,7 +180,8 @@ fn records(osv: Osv, file: &str) -> Result<Parsed, Error> {
         let mut ranges = Vec::new();
         for range in affected.ranges.unwrap_or_default() {
             if range.kind != Kind::Git {
-                spans(range.events, &mut ranges);
+                limit(file, "events of one range", range.events.len(), EVENTS)?;
+                spans(place.scheme, range.events, &mut ranges);
             }
             limit(file, "ranges of one package", ranges.len(), RANGES_LIMIT)?;
         }
@@ -213,14 +219,18 @@ fn vulnerabilities(osv: &Osv) -> Vec<String> {
     named.into_iter().collect()
 }
 
-/// The events of one range as spans. They may stand in any order that has each end after its start.
-fn spans(events: Vec<Event>, ranges: &mut Vec<Range>) {
+/// The events of one range as spans. They may be written in any order.
+fn spans(scheme: Scheme, events: Vec<Event>, ranges: &mut Vec<Range>) {
     let mut open: Option<String> = None;
-    for event in events {
+    // Where a span begins before the one that is open has ended.
+    let mut again: Option<String> = None;
+    for event in sorted(scheme, events) {
         let end = match event {
             Event::Introduced(version) => {
-                if let Some(introduced) = open.replace(version) {
-                    ranges.push(span(introduced, End::Open));
+                match &open {
+                    None => open = Some(version),
+                    Some(introduced) if *introduced == version => {}
+                    Some(_) => again = Some(version),
                 }
                 continue;
             }
@@ -229,12 +239,57 @@ fn spans(events: Vec<Event>, ranges: &mut Vec<Range>) {
             // The end of the branch that was looked at, not of the fault.
             Event::Limit(IgnoredAny) => continue,
         };
-        if let Some(introduced) = open.take() {
-            ranges.push(span(introduced, end));
-        }
+        let Some(introduced) = open.take() else { continue };
+        // What is fixed and broken again by one version goes on; what began within the span is part of it.
+        open = again.take().filter(|version| matches!(&end, End::Fixed(fixed) if fixed == version));
+        ranges.push(span(introduced, end));
     }
     if let Some(introduced) = open {
         ranges.push(span(introduced, End::Open));
+    }
+}
+
+/// Events by their versions, a beginning before an end at the same one. Where a version has no place
+/// in the order, they stay as they are written, after the beginning of all.
+fn sorted(scheme: Scheme, events: Vec<Event>) -> Vec<Event> {
+    let has_order = |event: &Event| {
+        event.is_first() || event.version().is_none_or(|it| version::compare(scheme, it, it).is_ok())
+    };
+    let all_ordered = events.iter().all(has_order);
+    let order = |a: &Event, b: &Event| {
+        let by_version = match (a.version(), b.version()) {
+            (Some(a), Some(b)) if all_ordered => version::compare(scheme, a, b).unwrap_or(Ordering::Equal),
+            _ => Ordering::Equal,
+        };
+        let by_kind = || if all_ordered { a.is_end().cmp(&b.is_end()) } else { Ordering::Equal };
+        b.is_first().cmp(&a.is_first()).then_with(|| by_version.then_with(by_kind))
+    };
+    // A sort would panic where a scheme's own order of odd versions runs in a circle.
+    let mut sorted: Vec<Event> = Vec::with_capacity(events.len());
+    for event in events.into_iter().filter(|event| event.version().is_some()) {
+        let place = sorted.partition_point(|held| order(held, &event) != Ordering::Greater);
+        sorted.insert(place, event);
+    }
+    sorted
+}
+
+impl Event {
+    fn version(&self) -> Option<&str> {
+        match self {
+            Event::Introduced(version) | Event::Fixed(version) | Event::LastAffected(version) => {
+                Some(version)
+            }
+            Event::Limit(IgnoredAny) => None,
+        }
+    }
+
+    /// Whether it stands before every version.
+    fn is_first(&self) -> bool {
+        matches!(self, Event::Introduced(version) if version == "0")
+    }
+
+    fn is_end(&self) -> bool {
+        matches!(self, Event::Fixed(_) | Event::LastAffected(_))
     }
 }
 

@@ -66,6 +66,45 @@ fn an_advisory_becomes_a_record_for_each_release() {
 }
 
 #[test]
+fn events_become_the_same_spans_in_whatever_order_they_are_written() {
+    let range = |introduced: Option<&str>, end| Range { introduced: introduced.map(str::to_owned), end };
+    let fixed = |version: &str| End::Fixed(version.to_owned());
+    let last = |version: &str| End::LastAffected(version.to_owned());
+    for (events, expected) in [
+        (r#"{"fixed": "2"}, {"introduced": "0"}"#, vec![range(None, fixed("2"))]),
+        (
+            r#"{"fixed": "10"}, {"introduced": "9"}, {"introduced": "0"}, {"fixed": "2~rc1"}"#,
+            vec![range(None, fixed("2~rc1")), range(Some("9"), fixed("10"))],
+        ),
+        (
+            r#"{"introduced": "3"}, {"last_affected": "2"}, {"introduced": "1"}"#,
+            vec![range(Some("1"), last("2")), range(Some("3"), End::Open)],
+        ),
+        // An end and a beginning at one version: nothing between them, and no gap.
+        (r#"{"fixed": "2"}, {"introduced": "2"}"#, vec![range(Some("2"), fixed("2"))]),
+        (
+            r#"{"fixed": "3"}, {"introduced": "2"}, {"fixed": "2"}, {"introduced": "0"}"#,
+            vec![range(None, fixed("2")), range(Some("2"), fixed("3"))],
+        ),
+        // What begins within a span is part of it.
+        (r#"{"introduced": "1"}, {"introduced": "2"}, {"fixed": "3"}"#, vec![range(Some("1"), fixed("3"))]),
+        // A version that dpkg does not compare: as it is written, after the beginning of all.
+        (r#"{"fixed": "x:1"}, {"introduced": "0"}"#, vec![range(None, fixed("x:1"))]),
+        (r#"{"limit": "5"}, {"fixed": "2"}, {"introduced": "0"}"#, vec![range(None, fixed("2"))]),
+        // A version 0 may be an end too; nothing is before it.
+        (r#"{"fixed": "0"}, {"introduced": "0"}"#, vec![range(None, fixed("0"))]),
+    ] {
+        let text = format!(
+            r#"{{"id": "DSA-1", "affected": [{{"package": {{"ecosystem": "Debian:12", "name": "tool"}},
+               "ranges": [{{"type": "ECOSYSTEM", "events": [{events}]}}]}}]}}"#
+        );
+        let records = read(text.as_bytes(), "DSA-1.json").unwrap().records;
+        let Statement::Affected { ranges, .. } = &records[0].statement else { panic!("{records:?}") };
+        assert_eq!(*ranges, expected, "{events}");
+    }
+}
+
+#[test]
 fn a_withdrawn_record_says_nothing() {
     let withdrawn = ADVISORY.replacen('{', "{\"withdrawn\": \"2026-08-22T00:00:00Z\", ", 1);
     assert!(read(withdrawn.as_bytes(), "x").unwrap().records.is_empty());
