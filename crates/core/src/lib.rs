@@ -8,6 +8,7 @@
 //! (the three answers and why a fourth does not exist), [`document::Document`] (what
 //! people write).
 
+pub mod acceptance;
 pub mod asset;
 pub mod canonical;
 pub mod clock;

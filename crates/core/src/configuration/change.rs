@@ -296,6 +296,18 @@ impl Change {
     }
 }
 
+impl Actor {
+    /// Whether a role or credential of theirs was made or reset since then by one of these people,
+    /// or by one person alone: then they judge nothing that these people ask for.
+    pub fn is_tainted(&self, authors: &BTreeSet<PersonId>, since: Timestamp) -> bool {
+        self.grants.iter().filter(|grant| grant.at >= since).any(|grant| {
+            // Changing one's own password or key is everyday; giving oneself a role is not.
+            let own = grant.what == Granted::Credential && grant.by == BTreeSet::from([self.person]);
+            !own && (grant.by.len() < 2 || !grant.by.is_disjoint(authors))
+        })
+    }
+}
+
 impl Stage {
     /// How many tests and decisions it holds.
     pub const fn decisions(&self) -> usize {

@@ -1,10 +1,8 @@
 //! The judge of changes: who may do what to which digest, and what follows.
 
-use std::collections::BTreeSet;
-
 use super::{
-    Actor, Applied, BREAK_GLASS_LIMIT, BrokenGlass, Change, Command, Content, Decision, Event, Gate, Granted,
-    Ladder, Path, REASON_BYTES_LIMIT, Refusal, Stage, Test,
+    Actor, Applied, BREAK_GLASS_LIMIT, BrokenGlass, Change, Command, Content, Decision, Event, Gate, Ladder,
+    Path, REASON_BYTES_LIMIT, Refusal, Stage, Test,
 };
 use crate::digest::Digest;
 use crate::role::Role;
@@ -228,12 +226,7 @@ impl Act<'_> {
         if self.change.authors.contains(&self.actor.person) {
             return Err(Refusal::OwnChange(act));
         }
-        let since = self.change.proposed_at;
-        let tainted = self.actor.grants.iter().filter(|grant| grant.at >= since).any(|grant| {
-            // Changing one's own password or key is everyday; giving oneself a role is not.
-            let own = grant.what == Granted::Credential && grant.by == BTreeSet::from([self.actor.person]);
-            !own && (grant.by.len() < 2 || !grant.by.is_disjoint(&self.change.authors))
-        });
+        let tainted = self.actor.is_tainted(&self.change.authors, self.change.proposed_at);
         if tainted { Err(Refusal::FreshGrant) } else { Ok(()) }
     }
 
