@@ -42,7 +42,11 @@ impl Services {
     /// Installs and starts them. Where `CI=true` a service that can't be had is an error.
     pub fn start() -> Result<Services> {
         let mut services = Services { variables: BTreeMap::new(), left_out: Vec::new(), _postgres: None };
-        for service in [CHROMIUM, CHROMEDRIVER, PYTHON, MAIL, RPM] {
+        let chromium = services.require(CHROMIUM)?;
+        if services.require(CHROMEDRIVER)? && chromium {
+            services.variables.insert("BARTIZAN_TEST_BROWSER", "required".to_owned());
+        }
+        for service in [PYTHON, MAIL, RPM] {
             services.require(service)?;
         }
         match Postgres::start() {
@@ -68,13 +72,14 @@ impl Services {
         println!("{} services left out", self.left_out.len());
     }
 
-    fn require(&mut self, service: Service) -> Result<()> {
+    /// Whether it is there now.
+    fn require(&mut self, service: Service) -> Result<bool> {
         if Path::new(service.program).exists() {
-            return Ok(());
+            return Ok(true);
         }
         match install(service.package) {
-            Ok(()) => Ok(()),
-            Err(error) => self.leave_out(service.name, &format!("{error:#}")),
+            Ok(()) => Ok(true),
+            Err(error) => self.leave_out(service.name, &format!("{error:#}")).map(|()| false),
         }
     }
 
