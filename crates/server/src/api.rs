@@ -16,6 +16,7 @@ use crate::web::{Route, Web};
 pub mod alert;
 pub mod asset;
 pub mod baseline;
+pub mod change;
 pub mod document;
 pub mod enrolment;
 pub mod feed;
@@ -35,6 +36,7 @@ pub fn routes() -> Vec<Route> {
         alert::routes(),
         asset::routes(),
         baseline::routes(),
+        change::routes(),
         document::routes(),
         enrolment::routes(),
         feed::routes(),
@@ -61,17 +63,25 @@ pub enum Ruled {
 }
 
 /// What a person does.
-pub(crate) struct Act<'a> {
-    /// The noun and verb: `incident.advance`.
-    pub(crate) act: &'a str,
-    /// The identifier of what they act on.
-    pub(crate) target: &'a str,
-    pub(crate) reason: &'a str,
-    /// What else the act needs, in the form that its stage reads.
+#[derive(Clone, Debug)]
+pub(crate) struct Act {
+    /// The noun and verb.
+    pub(crate) act: String,
+    pub(crate) target: String,
+    /// The digest or generation of what they saw.
+    pub(crate) expected: Option<String>,
+    pub(crate) reason: String,
     pub(crate) details: Option<Value>,
 }
 
-/// Appends a person's act that needs no details, and waits a moment for its owning stage to rule.
+impl Act {
+    pub(crate) fn new(act: &str, target: &str) -> Self {
+        let (act, target) = (act.to_owned(), target.to_owned());
+        Self { act, target, expected: None, reason: String::new(), details: None }
+    }
+}
+
+/// Appends a person's act that carries nothing but a reason, and waits for its ruling.
 pub(crate) async fn decide(
     web: &Web,
     person: &Person,
@@ -79,19 +89,19 @@ pub(crate) async fn decide(
     target: &str,
     reason: &str,
 ) -> Result<Ruled, Problem> {
-    decide_with(web, person, Act { act, target, reason, details: None }).await
+    decide_with(web, person, Act { reason: reason.to_owned(), ..Act::new(act, target) }).await
 }
 
 /// Appends a person's act, and waits a moment for its owning stage to rule.
-pub(crate) async fn decide_with(web: &Web, person: &Person, act: Act<'_>) -> Result<Ruled, Problem> {
+pub(crate) async fn decide_with(web: &Web, person: &Person, act: Act) -> Result<Ruled, Problem> {
     let decision = Decision {
         at: web.ambient.now(),
         person: person.id,
         role: person.roles.first().copied(),
-        act: act.act.to_owned(),
-        target: act.target.to_owned(),
-        expected: None,
-        reason: act.reason.to_owned(),
+        act: act.act,
+        target: act.target,
+        expected: act.expected,
+        reason: act.reason,
         details: act.details,
     };
     let mut shown = web.nudges.shown();

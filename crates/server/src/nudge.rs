@@ -21,6 +21,7 @@ pub(crate) struct Stages {
     pub(crate) posture: Notify,
     pub(crate) matching: Notify,
     pub(crate) alert: Notify,
+    pub(crate) change: Notify,
     pub(crate) incident: Notify,
     pub(crate) notification: Notify,
     pub(crate) ledger: Notify,
@@ -54,6 +55,7 @@ impl Nudges {
     /// Somebody acted: every stage that rules on acts looks.
     pub fn decisions(&self) {
         self.stages.alert.notify_one();
+        self.stages.change.notify_one();
         self.stages.incident.notify_one();
     }
 

@@ -23,6 +23,7 @@ use crate::policy::Policies;
 use crate::tasks::Tasks;
 
 pub mod alert;
+pub mod change;
 pub mod incident;
 mod ledger;
 pub mod matching;
@@ -31,7 +32,7 @@ mod posture;
 mod silence;
 
 /// The acts that stages other than the alert stage rule on, by how their names begin.
-const OWNED_ACTS: [&str; 1] = [incident::ACTS];
+const OWNED_ACTS: [&str; 2] = [change::ACTS, incident::ACTS];
 
 /// How long a stage that was not nudged sleeps at most.
 const TIMER: Duration = Duration::from_secs(2);
@@ -77,6 +78,7 @@ pub async fn start(context: &Context, tasks: &Tasks) {
     spawn("posture", context, tasks, &stop, |bells| &bells.posture, posture::look).await;
     spawn("matching", context, tasks, &stop, |bells| &bells.matching, matching::look).await;
     spawn("alert", context, tasks, &stop, |bells| &bells.alert, alert::look).await;
+    spawn("change", context, tasks, &stop, |bells| &bells.change, change::look).await;
     spawn("incident", context, tasks, &stop, |bells| &bells.incident, incident::look).await;
     spawn("notification", context, tasks, &stop, |bells| &bells.notification, notification::look).await;
     spawn("ledger", context, tasks, &stop, |bells| &bells.ledger, ledger::look).await;

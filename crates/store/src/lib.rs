@@ -10,6 +10,7 @@
 
 pub mod alert;
 pub mod asset;
+pub mod change;
 pub mod decision;
 pub mod document;
 mod engine;

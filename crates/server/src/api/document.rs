@@ -113,12 +113,23 @@ async fn apply(
             Problem::new(Class::Denied, format_args!("`{environment}` takes documents by a change alone"));
         return Err(problem.hint("propose a change, and have it tested, reviewed and approved"));
     }
-    let mut documents = Vec::new();
-    for file in &files.files {
-        documents.extend(document::parse(&file.name, &file.text).map_err(faults)?);
-    }
+    let documents = checked(&files.files)?;
     tracing::info!(person.id = %person.id, environment, documents = documents.len(), "applying documents");
     apply_documents(&web, &environment, documents).await.map(Json)
+}
+
+/// The documents of files, each good by its kind; or every fault that could be found.
+pub(crate) fn checked(files: &[File]) -> Result<Vec<Document>, Problem> {
+    let mut documents = Vec::new();
+    let mut wrong = Vec::new();
+    for file in files {
+        match document::parse(&file.name, &file.text) {
+            Ok(read) => documents.extend(read),
+            Err(found) => wrong.extend(found),
+        }
+    }
+    wrong.extend(documents.iter().flat_map(check));
+    if wrong.is_empty() { Ok(documents) } else { Err(faults(wrong)) }
 }
 
 fn faults(faults: Vec<document::Fault>) -> Problem {

@@ -256,7 +256,7 @@ async fn open(
         None => None,
     };
     let details = value(&Opening { title: wanted.title, alert })?;
-    let act = Act { act: "incident.open", target: &id, reason: "", details };
+    let act = Act { details, ..Act::new("incident.open", &id) };
     let ruled = decide_with(&web, &person, act).await?;
     Ok(Json(Opened { id, ruled }))
 }
@@ -276,7 +276,7 @@ async fn assign(
         }
     };
     let details = value(&Assignment { to })?;
-    let act = Act { act: "incident.assign", target: &incident, reason: "", details };
+    let act = Act { details, ..Act::new("incident.assign", &incident) };
     decide_with(&web, &person, act).await.map(Json)
 }
 
@@ -288,7 +288,7 @@ async fn rate(
 ) -> Answer<Ruled> {
     let Judged { impact, spread, sensitivity, reason } = judged;
     let details = value(&Rating { impact, spread, sensitivity })?;
-    let act = Act { act: "incident.rate", target: &incident, reason: &reason, details };
+    let act = Act { reason, details, ..Act::new("incident.rate", &incident) };
     decide_with(&web, &person, act).await.map(Json)
 }
 
@@ -300,7 +300,7 @@ async fn advance(
 ) -> Answer<Ruled> {
     let to: Stage = next.stage.parse().map_err(|error| Problem::new(Class::Invalid, error))?;
     let details = value(&Advance { to })?;
-    let act = Act { act: "incident.advance", target: &incident, reason: "", details };
+    let act = Act { details, ..Act::new("incident.advance", &incident) };
     decide_with(&web, &person, act).await.map(Json)
 }
 
@@ -310,7 +310,7 @@ async fn note(
     Path(incident): Path<String>,
     Json(note): Json<Note>,
 ) -> Answer<Ruled> {
-    let act = Act { act: "incident.note", target: &incident, reason: &note.text, details: None };
+    let act = Act { reason: note.text.clone(), ..Act::new("incident.note", &incident) };
     decide_with(&web, &person, act).await.map(Json)
 }
 
@@ -320,6 +320,6 @@ async fn close(
     Path(incident): Path<String>,
     Json(because): Json<Because>,
 ) -> Answer<Ruled> {
-    let act = Act { act: "incident.close", target: &incident, reason: &because.reason, details: None };
+    let act = Act { reason: because.reason.clone(), ..Act::new("incident.close", &incident) };
     decide_with(&web, &person, act).await.map(Json)
 }
