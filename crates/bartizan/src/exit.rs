@@ -10,7 +10,7 @@ use bartizan_core::error::Class;
 pub(crate) enum Answer {
     /// Exit 0.
     Answered,
-    /// Exit 1: `--fail-on` found something at or above its level.
+    /// Exit 1: `--fail-on` found something at or above its level, or what was checked is not in order.
     Found,
     /// Exit 4: nothing found, but part of the asked scope is unknown.
     PartlyUnknown,
@@ -55,6 +55,18 @@ impl Failure {
     pub(crate) fn hint(mut self, hint: impl fmt::Display) -> Self {
         self.hint = Some(hint.to_string());
         self
+    }
+
+    /// What kind of failure it is.
+    #[cfg(feature = "server")]
+    pub(crate) const fn class(&self) -> Class {
+        self.class
+    }
+
+    /// What went wrong, and what to do about it.
+    #[cfg(feature = "server")]
+    pub(crate) fn into_words(self) -> (String, Option<String>) {
+        (self.message, self.hint)
     }
 
     /// Says it on standard error and gives the exit code.

@@ -71,7 +71,7 @@ fn rows(sections: &BTreeMap<Name, Shown>) -> Rows {
 }
 
 /// One row for each value, and for each item of a list.
-fn flatten(path: &str, value: &serde_json::Value, facts: &mut Vec<(String, String)>) {
+pub(crate) fn flatten(path: &str, value: &serde_json::Value, facts: &mut Vec<(String, String)>) {
     match value {
         serde_json::Value::Null => {}
         serde_json::Value::Object(members) => {

@@ -6,14 +6,36 @@
 //! Read first: [`printer::Printer`] (how an answer is printed in each format),
 //! [`exit::Failure`] (how an error becomes words, a hint and an exit code).
 
+#[cfg(feature = "server")]
+mod alert;
+#[cfg(feature = "server")]
+mod apply;
+#[cfg(feature = "server")]
+mod asset;
 mod baseline;
+#[cfg(feature = "server")]
+mod client;
+mod completions;
 mod detect;
+#[cfg(feature = "server")]
+mod doctor;
+#[cfg(feature = "server")]
+mod document;
+#[cfg(feature = "server")]
+mod enrolment;
 mod exit;
 mod explain;
 mod facts;
 mod feeds;
+#[cfg(feature = "server")]
+mod finding;
+#[cfg(feature = "server")]
+mod ledger;
+mod man;
 mod printer;
 mod scan;
+#[cfg(feature = "server")]
+mod sign_in;
 #[cfg(feature = "server")]
 mod up;
 mod versions;
@@ -27,21 +49,47 @@ use clap::{Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(name = "bartizan", version, propagate_version = true, max_term_width = 100)]
 struct Arguments {
+    /// The client file, which says where the server is; the one that `up` writes where none is named.
+    #[cfg(feature = "server")]
+    #[arg(long, global = true, value_name = "FILE", env = "BARTIZAN_CLIENT")]
+    client: Option<std::path::PathBuf>,
     #[command(subcommand)]
     verb: Verb,
 }
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    #[cfg(feature = "server")]
+    Alert(alert::Arguments),
+    #[cfg(feature = "server")]
+    Apply(apply::Arguments),
+    #[cfg(feature = "server")]
+    Asset(asset::Arguments),
     Baseline(baseline::Arguments),
+    Completions(completions::Arguments),
     Detect(detect::Arguments),
+    #[cfg(feature = "server")]
+    Diff(apply::Diff),
+    #[cfg(feature = "server")]
+    Doctor(doctor::Arguments),
+    #[cfg(feature = "server")]
+    Document(document::Arguments),
+    #[cfg(feature = "server")]
+    Enrolment(enrolment::Arguments),
     /// Print the chain of one finding: package, source, record, range, process.
     Explain(explain::Arguments),
     Facts(facts::Arguments),
     /// Import advisories, and show which there are.
     Feeds(feeds::Arguments),
+    #[cfg(feature = "server")]
+    Finding(finding::Arguments),
+    #[cfg(feature = "server")]
+    Ledger(ledger::Arguments),
+    Man(man::Arguments),
     /// Find vulnerabilities, and what closes them.
     Scan(scan::Arguments),
+    #[cfg(feature = "server")]
+    SignIn(sign_in::Arguments),
     #[cfg(feature = "server")]
     Up(up::Arguments),
     /// Order versions as the native tools do.
@@ -56,13 +104,37 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<exit::Answer, exit::Failure> {
+    #[cfg(feature = "server")]
+    let client = arguments.client.as_deref();
     match arguments.verb {
+        #[cfg(feature = "server")]
+        Verb::Alert(arguments) => alert::run(arguments, client),
+        #[cfg(feature = "server")]
+        Verb::Apply(arguments) => apply::run(arguments, client),
+        #[cfg(feature = "server")]
+        Verb::Asset(arguments) => asset::run(arguments, client),
         Verb::Baseline(arguments) => baseline::run(arguments),
+        Verb::Completions(arguments) => completions::run(arguments),
         Verb::Detect(arguments) => detect::run(arguments),
+        #[cfg(feature = "server")]
+        Verb::Diff(arguments) => apply::diff(arguments, client),
+        #[cfg(feature = "server")]
+        Verb::Doctor(arguments) => doctor::run(arguments, client),
+        #[cfg(feature = "server")]
+        Verb::Document(arguments) => document::run(arguments, client),
+        #[cfg(feature = "server")]
+        Verb::Enrolment(arguments) => enrolment::run(arguments, client),
         Verb::Explain(arguments) => explain::run(arguments),
         Verb::Facts(arguments) => facts::run(arguments),
         Verb::Feeds(arguments) => feeds::run(arguments),
+        #[cfg(feature = "server")]
+        Verb::Finding(arguments) => finding::run(arguments, client),
+        #[cfg(feature = "server")]
+        Verb::Ledger(arguments) => ledger::run(arguments, client),
+        Verb::Man(arguments) => man::run(arguments),
         Verb::Scan(arguments) => scan::run(arguments),
+        #[cfg(feature = "server")]
+        Verb::SignIn(arguments) => sign_in::run(arguments, client),
         #[cfg(feature = "server")]
         Verb::Up(arguments) => up::run(arguments),
         Verb::Versions(arguments) => versions::run(arguments),

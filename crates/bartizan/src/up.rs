@@ -24,9 +24,9 @@ use rand::rngs::StdRng;
 use crate::exit::{Answer, Failure};
 
 mod client;
-mod content;
+pub(crate) mod content;
 mod feeds;
-mod summary;
+pub(crate) mod summary;
 
 /// The name of the person that a first start makes.
 const FIRST_PERSON: &str = "admin";
@@ -126,14 +126,16 @@ async fn up(arguments: Arguments) -> Result<Answer, Failure> {
     let applied = apply(&app, arguments.notify.as_deref()).await?;
     summary::say(&applied);
     let person = first_person(&app).await?;
-    client::write(&app, person, &state).await?;
-    let mut feeds = feeds::start(&app, &state, arguments.feeds.clone());
+    let mut client = client::Writer::new(&app, person, &state);
+    client.write().await?;
+    let mut beside = feeds::start(&app, &state, arguments.feeds.clone());
+    beside.spawn(client.keep());
     let agent = start_agent(&app, &arguments, &state).await?;
     let link = auth::link(&app.web, person).await.map_err(|error| Failure::new(error.class(), error))?;
     let host = arguments.name.clone().unwrap_or_else(|| arguments.listen.to_string());
     crate::printer::write_out(&format!("https://{host}:{}{link}\n", app.people().port()))?;
     summary::run(&app, &agent, interrupted).await;
-    feeds.abort_all();
+    beside.abort_all();
     agent.stop().await;
     app.stop().await;
     summary::say("stopped; a second `bartizan up` carries on from here");
@@ -145,7 +147,7 @@ fn folder(named: Option<&Path>) -> Result<PathBuf, Failure> {
     use std::os::unix::fs::DirBuilderExt as _;
     let folder = match named {
         Some(named) => named.to_owned(),
-        None => client::state_folder()?,
+        None => crate::client::state_folder()?,
     };
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
     made.map_err(|error| {

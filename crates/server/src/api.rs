@@ -54,7 +54,7 @@ pub fn routes() -> Vec<Route> {
 pub(crate) type Answer<T> = Result<Json<T>, Problem>;
 
 /// What became of an act.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Ruled {
     Accepted,

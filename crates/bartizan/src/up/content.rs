@@ -28,7 +28,7 @@ pub(super) fn documents() -> Result<Vec<Document>, Failure> {
 }
 
 /// Sigma's files stay as they are known everywhere; a document of ours carries one as text.
-fn detection(path: &str, sigma: &str) -> String {
+pub(crate) fn detection(path: &str, sigma: &str) -> String {
     let name = path.trim_start_matches("detections/").trim_end_matches(".yml").replace('/', "-");
     let written = serde_json::json!({
         "kind": "Detection", "name": name, "owner": "platform", "spec": {"sigma": sigma},

@@ -37,7 +37,7 @@ impl Interrupted {
 }
 
 /// Says a line on standard error; one that nobody reads is no failure.
-pub(super) fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 

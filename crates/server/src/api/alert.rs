@@ -19,7 +19,7 @@ use crate::web::{Route, Web};
 pub(crate) const PAGE_LIMIT: usize = 200;
 
 /// One alert in a list.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Row {
     pub id: String,
     pub kind: String,
@@ -40,7 +40,7 @@ pub struct Row {
 }
 
 /// One alert with its places and who was told.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Described {
     #[serde(flatten)]
     pub row: Row,
@@ -51,7 +51,7 @@ pub struct Described {
 }
 
 /// One place of one asset.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Place {
     pub asset: String,
     pub asset_id: String,
@@ -63,7 +63,7 @@ pub struct Place {
 }
 
 /// Who was told, and how it went.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Told {
     pub receiver: String,
     pub number: u32,
@@ -76,7 +76,7 @@ pub struct Told {
 }
 
 /// A page of alerts, the newest first.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct List {
     pub alerts: Vec<Row>,
 }

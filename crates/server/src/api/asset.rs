@@ -23,7 +23,7 @@ use crate::web::{Route, Web};
 const PAGE_LIMIT: usize = 200;
 
 /// One asset in a list.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Row {
     pub id: String,
     pub name: String,
@@ -37,7 +37,7 @@ pub struct Row {
 }
 
 /// How many rules stand how.
-#[derive(Clone, Copy, Debug, Default, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Verdicts {
     pub met: u64,
     pub not_met: u64,
@@ -45,7 +45,7 @@ pub struct Verdicts {
 }
 
 /// All that is told of one asset.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Described {
     #[serde(flatten)]
     pub row: Row,
@@ -56,7 +56,7 @@ pub struct Described {
 }
 
 /// A section of its facts.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Section {
     pub name: String,
     pub hash: String,
@@ -64,7 +64,7 @@ pub struct Section {
 }
 
 /// A page of assets.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct List {
     pub assets: Vec<Row>,
     /// Where the next page starts; none on the last.

@@ -25,7 +25,7 @@ use crate::web::{Route, Web};
 pub const OPEN_ENVIRONMENT: &str = "dev";
 
 /// One document as it stands applied.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Row {
     pub environment: String,
     pub kind: String,
@@ -38,26 +38,26 @@ pub struct Row {
 }
 
 /// All documents.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct List {
     pub documents: Vec<Row>,
 }
 
 /// Files of documents.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Files {
     pub files: Vec<File>,
 }
 
 /// One file.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct File {
     pub name: String,
     pub text: String,
 }
 
 /// What applying did.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Applied {
     pub created: Vec<String>,
     pub changed: Vec<String>,
@@ -178,7 +178,7 @@ pub async fn apply_documents(
 }
 
 /// Whether a document says what its kind may say.
-fn check(document: &Document) -> Vec<document::Fault> {
+pub fn check(document: &Document) -> Vec<document::Fault> {
     match document.kind.as_str() {
         "Baseline" => Baseline::from_document(document).err().unwrap_or_default(),
         "Health" => Health::from_document(document).err().into_iter().collect(),

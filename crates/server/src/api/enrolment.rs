@@ -25,7 +25,7 @@ const EXPIRES_IN: Duration = Duration::from_hours(1);
 const EXPIRES_IN_LIMIT: Duration = Duration::from_days(365);
 
 /// What a key is to be.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Wanted {
     /// How many hosts may enrol by it.
@@ -46,7 +46,7 @@ const fn hour() -> Duration {
 }
 
 /// A key: its secret is not shown again.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Created {
     pub id: String,
     pub key: String,

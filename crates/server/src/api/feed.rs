@@ -6,7 +6,7 @@ use axum::response::Json;
 use axum::routing::get;
 use bartizan_core::time::Duration;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::auth::READERS;
 use crate::problem::Problem;
@@ -16,7 +16,7 @@ use crate::web::{Route, Web};
 pub const STALE_AFTER: Duration = Duration::from_days(2);
 
 /// One feed.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Row {
     pub name: String,
     pub digest: String,
@@ -30,7 +30,7 @@ pub struct Row {
 }
 
 /// All feeds.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct List {
     pub feeds: Vec<Row>,
 }

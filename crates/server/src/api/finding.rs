@@ -13,7 +13,7 @@ use bartizan_core::verdict::Verdict;
 use bartizan_core::vulnerability::matching;
 use roaring::RoaringBitmap;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::auth::READERS;
 use crate::problem::Problem;
@@ -25,7 +25,7 @@ pub mod affected;
 const PAIRS_LIMIT: usize = 1_000_000;
 
 /// One finding on one asset.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Finding {
     pub key: String,
     /// `deviation` or `vulnerability`.
@@ -50,7 +50,7 @@ pub struct Finding {
 }
 
 /// One thing that is wrong, over the fleet.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Group {
     pub kind: String,
     pub subject: String,
@@ -68,7 +68,7 @@ pub struct Group {
 }
 
 /// Everything that is wrong, over the fleet.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct List {
     pub findings: Vec<Group>,
 }

@@ -21,7 +21,7 @@ const PAGE_LIMIT: usize = 100;
 const BUNDLE_BATCH: usize = 1_000;
 
 /// The head of the ledger.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Head {
     pub size: u64,
     pub at: Option<String>,
@@ -33,7 +33,7 @@ pub struct Head {
 }
 
 /// One entry.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Row {
     pub leaf: u64,
     pub at: String,
@@ -47,7 +47,7 @@ pub struct Row {
 }
 
 /// A page of entries, the newest first.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct List {
     pub head: Head,
     pub entries: Vec<Row>,

@@ -16,7 +16,7 @@ use crate::problem::Problem;
 use crate::web::{Route, Web};
 
 /// Who is signed in.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Me {
     pub name: String,
     pub roles: Vec<String>,
@@ -28,9 +28,17 @@ pub struct Link {
 }
 
 /// A session for a program.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Session {
     pub token: String,
+}
+
+/// A way in that works once.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct SignInLink {
+    /// What follows the server's address.
+    pub path: String,
+    pub expires_at: String,
 }
 
 pub(super) fn routes() -> Vec<Route> {
@@ -56,6 +64,13 @@ pub(super) fn routes() -> Vec<Route> {
             roles: Some(&bartizan_core::role::Role::ALL),
             summary: Some("Who is signed in."),
             handler: get(me),
+        },
+        Route {
+            method: Method::POST,
+            path: "/api/v1/sign-in-links",
+            roles: Some(&bartizan_core::role::Role::ALL),
+            summary: Some("Make a link by which the same person signs in once more, in a browser."),
+            handler: post(another),
         },
     ]
 }
@@ -89,4 +104,10 @@ async fn sign_out(State(web): State<Web>, headers: HeaderMap) -> Result<Response
 async fn me(Extension(person): Extension<Person>) -> Json<Me> {
     let roles = person.roles.iter().map(|role| role.as_str().to_owned()).collect();
     Json(Me { name: person.name, roles })
+}
+
+async fn another(State(web): State<Web>, Extension(person): Extension<Person>) -> Answer<SignInLink> {
+    let path = auth::link(&web, person.id).await?;
+    let expires_at = web.ambient.now().plus(auth::LINK).to_string();
+    Ok(Json(SignInLink { path, expires_at }))
 }

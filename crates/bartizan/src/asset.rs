@@ -1,0 +1,207 @@
+//! `bartizan asset`: who is watched, and what is known of each.
+
+use std::path::Path;
+
+use bartizan_core::error::Class;
+use bartizan_server::api::asset::{Described, List, Row};
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use crate::client::Client;
+use crate::exit::{Answer, Failure};
+use crate::facts::flatten;
+use crate::printer::{Format, Printer, Rows};
+
+mod diff;
+
+/// The most pages of assets that are asked for: a million assets.
+const PAGES_LIMIT: usize = 5_000;
+
+/// List assets, show what is known of one, compare two, retire one.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List all assets.
+    List(Listing),
+    /// Show all that is told of one asset: its sections and its findings.
+    Show(One),
+    /// Print a section of an asset's facts.
+    Facts(Facts),
+    /// Tell how the facts of two assets differ.
+    Diff(diff::Arguments),
+    /// Take an asset out of service: nobody misses its reports any more.
+    Retire(Retire),
+}
+
+#[derive(Debug, Args)]
+struct Listing {
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
+#[derive(Debug, Args)]
+struct One {
+    /// The asset's name or identifier.
+    name: String,
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
+#[derive(Debug, Args)]
+struct Facts {
+    /// The asset's name or identifier.
+    name: String,
+    /// The section: packages, accounts, kernel, …; `asset show` lists those that it has.
+    section: String,
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
+#[derive(Debug, Args)]
+struct Retire {
+    /// The asset's name or identifier.
+    name: String,
+    /// Say what would be retired, and change nothing.
+    #[arg(long)]
+    dry_run: bool,
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
+/// What became of an asset.
+#[derive(Debug, Serialize)]
+struct Retired {
+    id: String,
+    name: String,
+    life: String,
+    dry_run: bool,
+}
+
+pub(crate) fn run(arguments: Arguments, client: Option<&Path>) -> Result<Answer, Failure> {
+    let client = Client::open(client)?;
+    match arguments.verb {
+        Verb::List(arguments) => {
+            let list = List { assets: all(&client)?, after: None };
+            Printer::new(arguments.output).print(&list.assets, |assets| rows(assets))?;
+        }
+        Verb::Show(arguments) => {
+            let asset = one(&client, &arguments.name)?;
+            Printer::new(arguments.output).print(&asset, shown)?;
+        }
+        Verb::Facts(arguments) => {
+            let path = ["assets", &arguments.name, "facts", &arguments.section];
+            let facts: serde_json::Value = client.get(&path, &[])?;
+            Printer::new(arguments.output).print(&facts, |facts| {
+                let mut flat = Vec::new();
+                flatten("", facts, &mut flat);
+                let rows = flat.into_iter().map(|(fact, value)| vec![fact, value]).collect();
+                Rows { header: vec!["fact", "value"], rows }
+            })?;
+        }
+        Verb::Diff(arguments) => diff::run(&client, &arguments)?,
+        Verb::Retire(arguments) => retire(&client, &arguments)?,
+    }
+    Ok(Answer::Answered)
+}
+
+/// All that is told of one asset, by its name or identifier.
+fn one(client: &Client, name: &str) -> Result<Described, Failure> {
+    client.get(&["assets", name], &[]).map_err(|failure: Failure| match failure.class() {
+        Class::NotFound => failure.hint("`bartizan asset list` names those there are"),
+        _ => failure,
+    })
+}
+
+/// Every asset, page by page.
+pub(crate) fn all(client: &Client) -> Result<Vec<Row>, Failure> {
+    let mut assets = Vec::new();
+    let mut after: Option<u32> = None;
+    for _ in 0..PAGES_LIMIT {
+        let query: Vec<_> = after.iter().map(|after| ("after", after.to_string())).collect();
+        let mut page: List = client.get(&["assets"], &query)?;
+        assets.append(&mut page.assets);
+        after = page.after;
+        if after.is_none() {
+            return Ok(assets);
+        }
+    }
+    Err(Failure::new(Class::Limit, format_args!("there are more than {} assets", assets.len())))
+}
+
+fn rows(assets: &[Row]) -> Rows {
+    let row = |asset: &Row| {
+        vec![
+            asset.name.clone(),
+            asset.class.clone(),
+            asset.service.clone(),
+            asset.environment.clone(),
+            asset.life.clone(),
+            asset.last_seen.clone().unwrap_or_else(|| "never".to_owned()),
+            asset.verdicts.met.to_string(),
+            asset.verdicts.not_met.to_string(),
+            asset.verdicts.unknown.to_string(),
+        ]
+    };
+    let header =
+        vec!["name", "class", "service", "environment", "life", "last seen", "met", "not met", "unknown"];
+    Rows { header, rows: assets.iter().map(row).collect() }
+}
+
+fn shown(asset: &Described) -> Rows {
+    let told = &asset.row;
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    let mut say = |field: &str, value: String| rows.push(vec![field.to_owned(), value]);
+    say("id", told.id.clone());
+    say("name", told.name.clone());
+    say("class", told.class.clone());
+    say("service", told.service.clone());
+    say("environment", told.environment.clone());
+    say("life", told.life.clone());
+    say("enrolled", asset.enrolled_at.clone());
+    say("last seen", told.last_seen.clone().unwrap_or_else(|| "never".to_owned()));
+    let verdicts = told.verdicts;
+    say("rules", format!("{} met, {} not met, {} unknown", verdicts.met, verdicts.not_met, verdicts.unknown));
+    for (label, value) in &asset.labels {
+        say("label", format!("{label}={value}"));
+    }
+    for section in &asset.sections {
+        say("section", format!("{}, observed {}", section.name, section.observed_at));
+    }
+    for finding in &asset.findings {
+        let object = if finding.object.is_empty() { String::new() } else { format!(" {}", finding.object) };
+        say(
+            "finding",
+            format!(
+                "{} {}{object}, {}, {} since {}: {}",
+                finding.kind,
+                finding.subject,
+                finding.severity,
+                finding.verdict,
+                finding.since,
+                finding.title
+            ),
+        );
+    }
+    Rows { header: vec!["field", "value"], rows }
+}
+
+fn retire(client: &Client, arguments: &Retire) -> Result<(), Failure> {
+    let described = one(client, &arguments.name)?;
+    let asset: Row = match arguments.dry_run {
+        true => described.row,
+        false => client.post(&["assets", &described.row.id, "retire"], &())?,
+    };
+    let retired = Retired { id: asset.id, name: asset.name, life: asset.life, dry_run: arguments.dry_run };
+    Printer::new(arguments.output).print(&retired, |asset| {
+        let becomes = if asset.dry_run { "would become retired" } else { "" };
+        Rows {
+            header: vec!["id", "name", "life", "dry run"],
+            rows: vec![vec![asset.id.clone(), asset.name.clone(), asset.life.clone(), becomes.to_owned()]],
+        }
+    })
+}

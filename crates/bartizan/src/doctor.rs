@@ -1,0 +1,247 @@
+//! `bartizan doctor`: whether everything on the way from this machine to the fleet is in order.
+
+use std::path::Path;
+
+use bartizan_core::error::Class;
+use bartizan_core::time::{Duration, Timestamp};
+use bartizan_ledger::bundle::verify::{Held, verify};
+use bartizan_server::api::{asset, feed, ledger, session};
+use clap::Args;
+use serde::Serialize;
+
+use crate::client::Client;
+use crate::exit::{Answer, Failure};
+use crate::printer::{Format, Printer, Rows};
+
+/// How far the server's clock may be from ours: its stamps are what deadlines run on.
+const OFFSET_LIMIT: Duration = Duration::from_secs(10);
+
+/// How old a feed may be: most are published daily.
+const FEED_LIMIT: Duration = Duration::from_days(2);
+
+/// How long an agent may be silent.
+const SILENCE_LIMIT: Duration = Duration::from_secs(600);
+
+/// How many silent agents are told one by one.
+const AGENTS_TOLD: usize = 20;
+
+/// Check the client file, the server, its ledger and its agents. Exit 1: something fails.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    Ok,
+    Warn,
+    Fail,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+struct Check {
+    state: State,
+    check: &'static str,
+    says: String,
+    /// What to do; none where all is well.
+    action: Option<String>,
+}
+
+impl Check {
+    fn ok(check: &'static str, says: impl Into<String>) -> Self {
+        Self { state: State::Ok, check, says: says.into(), action: None }
+    }
+
+    fn warn(check: &'static str, says: impl Into<String>, action: impl Into<String>) -> Self {
+        Self { state: State::Warn, check, says: says.into(), action: Some(action.into()) }
+    }
+
+    fn fail(check: &'static str, failure: Failure) -> Self {
+        let (says, action) = failure.into_words();
+        Self { state: State::Fail, check, says, action }
+    }
+}
+
+pub(crate) fn run(arguments: Arguments, client: Option<&Path>) -> Result<Answer, Failure> {
+    let checks = examine(client);
+    Printer::new(arguments.output).print(&checks, |checks| rows(checks))?;
+    let fails = checks.iter().any(|check| check.state == State::Fail);
+    Ok(if fails { Answer::Found } else { Answer::Answered })
+}
+
+/// Each check takes those before it for granted: the first that can't be had ends the list.
+fn examine(named: Option<&Path>) -> Vec<Check> {
+    let client = match Client::open(named) {
+        Ok(client) => client,
+        Err(failure) => return vec![Check::fail("client file", failure)],
+    };
+    let mut checks = vec![client_file(&client)];
+    let (me, date): (session::Me, _) = match client.get_dated(&["me"]) {
+        Ok(answer) => answer,
+        Err(failure) => {
+            // Whoever is turned away has reached the server, over its own TLS.
+            let reached = failure.class() == Class::Denied;
+            if reached {
+                checks.push(server(&client));
+            }
+            checks.push(Check::fail(if reached { "session" } else { "server" }, failure));
+            return checks;
+        }
+    };
+    checks.push(server(&client));
+    checks.push(Check::ok("session", format!("{}: {}", me.name, me.roles.join(", "))));
+    checks.push(clock(date.as_deref(), crate::now()));
+    checks.extend(told("feeds", feeds(&client)));
+    checks.extend(told("ledger", ledger(&client).map(|check| vec![check])));
+    checks.extend(told("agents", agents(&client)));
+    checks
+}
+
+fn told(check: &'static str, checks: Result<Vec<Check>, Failure>) -> Vec<Check> {
+    checks.unwrap_or_else(|failure| vec![Check::fail(check, failure)])
+}
+
+fn client_file(client: &Client) -> Check {
+    use std::os::unix::fs::PermissionsExt as _;
+    let path = client.path.display();
+    let mode = std::fs::metadata(&client.path).map_or(0, |metadata| metadata.permissions().mode());
+    match mode & 0o077 {
+        0 => Check::ok("client file", path.to_string()),
+        _ => Check::warn(
+            "client file",
+            format!("others on this machine can read the session in {path}"),
+            format!("chmod 600 {path}"),
+        ),
+    }
+}
+
+fn server(client: &Client) -> Check {
+    Check::ok("server", format!("{}, whose authority is {}", client.file.server, client.fingerprint))
+}
+
+fn clock(date: Option<&str>, now: Timestamp) -> Check {
+    let told = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
+    let Some(told) = told else {
+        return Check::warn("clock", "the server does not tell its time", "compare both clocks by hand");
+    };
+    let server = Timestamp::from_millis(told.timestamp().as_millisecond());
+    // The server tells whole seconds, rounded down.
+    let (behind, ahead) = (now.since(server), server.since(now));
+    let offset = behind.max(ahead);
+    if offset > OFFSET_LIMIT {
+        let whose = if ahead > behind { "ahead of" } else { "behind" };
+        return Check::warn(
+            "clock",
+            format!("the server's clock is {offset} {whose} this machine's"),
+            "set both clocks by NTP: `timedatectl` tells whether they are",
+        );
+    }
+    Check::ok("clock", format!("within {OFFSET_LIMIT} of the server's"))
+}
+
+fn feeds(client: &Client) -> Result<Vec<Check>, Failure> {
+    let list: feed::List = client.get(&["feeds"], &[])?;
+    if list.feeds.is_empty() {
+        let action = "`bartizan up --feeds DIR` imports a folder of them";
+        return Ok(vec![Check::warn("feeds", "none: vulnerabilities are unknown", action)]);
+    }
+    let now = crate::now();
+    let one = |feed: feed::Row| {
+        let age = feed.imported_at.parse().map(|at| now.since(at)).unwrap_or_default();
+        match feed.problem {
+            Some(problem) => {
+                Check::warn("feeds", format!("{}: {problem}", feed.name), "mend what the import says")
+            }
+            None if age > FEED_LIMIT => Check::warn(
+                "feeds",
+                format!("{}: imported at {}", feed.name, feed.imported_at),
+                "import a newer one: `bartizan feeds import`",
+            ),
+            None => Check::ok("feeds", format!("{}: {} records", feed.name, feed.records)),
+        }
+    };
+    Ok(list.feeds.into_iter().map(one).collect())
+}
+
+fn ledger(client: &Client) -> Result<Check, Failure> {
+    let list: ledger::List = client.get(&["ledger"], &[])?;
+    if list.head.note.is_none() {
+        return Ok(Check::warn("ledger", "it has no entry yet", "the first follows the first change"));
+    }
+    match verify(crate::ledger::fetch(client)?, &Held::default()) {
+        Ok(report) => Ok(Check::ok("ledger", format!("{} leaves verify", report.leaves))),
+        Err(failure) => Err(Failure::unavailable(format_args!("not verified: {failure}"))
+            .hint("keep `bartizan ledger export FILE`, and ask who could write to the store")),
+    }
+}
+
+fn agents(client: &Client) -> Result<Vec<Check>, Failure> {
+    let now = crate::now();
+    let assets = crate::asset::all(client)?;
+    let watched: Vec<&asset::Row> = assets.iter().filter(|asset| asset.life != "retired").collect();
+    if watched.is_empty() {
+        let action = "`bartizan enrolment create` prints the line that enrols a host";
+        return Ok(vec![Check::warn("agents", "no host is enrolled", action)]);
+    }
+    let late = |asset: &&asset::Row| {
+        let seen: Option<Timestamp> = asset.last_seen.as_ref().and_then(|at| at.parse().ok());
+        seen.is_none_or(|seen| now.since(seen) > SILENCE_LIMIT)
+    };
+    let silent: Vec<&asset::Row> = watched.iter().copied().filter(late).collect();
+    let mut checks = Vec::new();
+    if silent.len() < watched.len() {
+        let heard = watched.len() - silent.len();
+        checks.push(Check::ok("agents", format!("{heard} of {} heard of lately", watched.len())));
+    }
+    for asset in silent.iter().take(AGENTS_TOLD) {
+        let seen = asset.last_seen.as_ref().map_or("never".to_owned(), |at| format!("last at {at}"));
+        checks.push(Check::warn(
+            "agents",
+            format!("{} was heard of {seen}", asset.name),
+            format!("look at its agent, or `bartizan asset retire {}`", asset.name),
+        ));
+    }
+    if let more @ 1.. = silent.len().saturating_sub(AGENTS_TOLD) {
+        checks.push(Check::warn("agents", format!("{more} more are silent"), "`bartizan asset list`"));
+    }
+    Ok(checks)
+}
+
+fn rows(checks: &[Check]) -> Rows {
+    let row = |check: &Check| {
+        let state = match check.state {
+            State::Ok => "ok",
+            State::Warn => "warn",
+            State::Fail => "FAIL",
+        };
+        let action = check.action.clone().unwrap_or_default();
+        vec![state.to_owned(), check.check.to_owned(), check.says.clone(), action]
+    };
+    Rows { header: vec!["state", "check", "says", "what to do"], rows: checks.iter().map(row).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_far_off_is_told_with_its_direction() {
+        let now: Timestamp = "2026-01-31T09:30:00Z".parse().unwrap();
+        for (date, state, says) in [
+            ("Sat, 31 Jan 2026 09:30:00 GMT", State::Ok, "within 10s of the server's"),
+            (
+                "Sat, 31 Jan 2026 09:31:00 GMT",
+                State::Warn,
+                "the server's clock is 1m ahead of this machine's",
+            ),
+            ("Sat, 31 Jan 2026 09:28:00 GMT", State::Warn, "the server's clock is 2m behind this machine's"),
+            ("soon", State::Warn, "the server does not tell its time"),
+        ] {
+            let check = clock(Some(date), now);
+            assert_eq!((check.state, check.says.as_str()), (state, says));
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! `bartizan enrolment`: keys by which hosts enrol.
+
+use std::path::Path;
+
+use bartizan_core::asset;
+use bartizan_core::enrolment::Grant;
+use bartizan_core::selector::Labels;
+use bartizan_core::time::Duration;
+use bartizan_server::api::enrolment::{Created, Wanted};
+use clap::{Args, Subcommand};
+use reqwest::Url;
+use serde::Serialize;
+
+use crate::client::Client;
+use crate::exit::{Answer, Failure};
+use crate::printer::{Format, Printer, Rows};
+
+/// The agents' port where the client file does not say.
+const AGENT_PORT: u16 = 8444;
+
+/// Make keys by which hosts enrol.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Make a key, and print the line that enrols a host by it. The key is shown once.
+    Create(Create),
+}
+
+#[derive(Debug, Args)]
+struct Create {
+    /// The service that hosts become part of.
+    #[arg(long, value_name = "NAME")]
+    service: String,
+    /// The environment that hosts become part of.
+    #[arg(long, value_name = "NAME")]
+    environment: String,
+    /// How many hosts may enrol by it.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    uses: u32,
+    /// How long it works: 1h, 7d, 30m.
+    #[arg(long, value_name = "DURATION", default_value = "1h")]
+    expires_in: Duration,
+    /// A label that hosts get; may be given more than once.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
+    label: Vec<(String, String)>,
+    /// Say what would be made, and make nothing.
+    #[arg(long)]
+    dry_run: bool,
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
+/// A key, and how a host enrols by it.
+#[derive(Debug, Serialize)]
+struct Made {
+    service: String,
+    environment: String,
+    labels: Labels,
+    uses: u32,
+    /// When it expires; after how long, where nothing was made.
+    expires: String,
+    /// None where nothing was made.
+    key: Option<String>,
+    /// What is run on the host.
+    command: Option<String>,
+}
+
+pub(crate) fn run(arguments: Arguments, client: Option<&Path>) -> Result<Answer, Failure> {
+    let Verb::Create(arguments) = arguments.verb;
+    let client = Client::open(client)?;
+    let grant = Grant {
+        service: arguments.service.clone(),
+        environment: arguments.environment.clone(),
+        class: asset::Class::Server,
+        labels: arguments.label.iter().cloned().collect(),
+        networks: Vec::new(),
+        approval: false,
+    };
+    grant.check().map_err(Failure::invalid)?;
+    let mut made = Made {
+        service: arguments.service,
+        environment: arguments.environment,
+        labels: grant.labels.clone(),
+        uses: arguments.uses,
+        expires: format!("{} after it is made", arguments.expires_in),
+        key: None,
+        command: None,
+    };
+    if !arguments.dry_run {
+        let wanted = Wanted { uses: arguments.uses, expires_in: arguments.expires_in, grant };
+        let created: Created = client.post(&["enrolment-keys"], &wanted)?;
+        made.uses = created.uses;
+        made.expires = created.expires_at;
+        made.command = Some(command(&client, &created.key)?);
+        made.key = Some(created.key);
+    }
+    Printer::new(arguments.output).print(&made, rows)?;
+    Ok(Answer::Answered)
+}
+
+/// The line that enrols a host, and starts its agent.
+fn command(client: &Client, key: &str) -> Result<String, Failure> {
+    let agents = match &client.file.agents {
+        Some(agents) => agents.clone(),
+        None => {
+            let wrong = || Failure::invalid(format_args!("{} is no address", client.file.server));
+            let mut url = Url::parse(&client.file.server).map_err(|_| wrong())?;
+            url.set_port(Some(AGENT_PORT)).map_err(|()| wrong())?;
+            url.as_str().trim_end_matches('/').to_owned()
+        }
+    };
+    Ok(format!("bartizan-agent run --server {agents} --fingerprint {} --key {key}", client.fingerprint))
+}
+
+/// The command stands last, where nothing breaks it over two cells.
+fn rows(made: &Made) -> Rows {
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    let mut say = |field: &str, value: String| rows.push(vec![field.to_owned(), value]);
+    say("service", made.service.clone());
+    say("environment", made.environment.clone());
+    for (label, value) in &made.labels {
+        say("label", format!("{label}={value}"));
+    }
+    say("uses", made.uses.to_string());
+    say("expires", made.expires.clone());
+    match (&made.key, &made.command) {
+        (Some(key), Some(command)) => {
+            say("key", key.clone());
+            say("run", command.clone());
+        }
+        _ => say("key", "none: nothing was made".to_owned()),
+    }
+    Rows { header: vec!["field", "value"], rows }
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is not KEY=VALUE"))?;
+    Ok((key.to_owned(), value.to_owned()))
+}

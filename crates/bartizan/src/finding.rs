@@ -1,0 +1,82 @@
+//! `bartizan finding`: what is wrong over the fleet.
+
+use std::path::Path;
+
+use bartizan_core::severity::Severity;
+use bartizan_server::api::finding::{Group, List};
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::client::Client;
+use crate::exit::{Answer, Failure};
+use crate::printer::{Format, Printer, Rows};
+
+/// List what is wrong over the fleet.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List each thing that is wrong, with how many assets have it.
+    List(Listing),
+}
+
+#[derive(Debug, Args)]
+struct Listing {
+    /// List findings of this kind alone.
+    #[arg(long, value_enum)]
+    kind: Option<Kind>,
+    /// List findings of at least this severity: none, low, medium, high or critical.
+    #[arg(long, value_name = "LEVEL")]
+    severity: Option<Severity>,
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    Deviation,
+    Vulnerability,
+}
+
+impl Kind {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Kind::Deviation => "deviation",
+            Kind::Vulnerability => "vulnerability",
+        }
+    }
+}
+
+pub(crate) fn run(arguments: Arguments, client: Option<&Path>) -> Result<Answer, Failure> {
+    let Verb::List(arguments) = arguments.verb;
+    let client = Client::open(client)?;
+    let list: List = client.get(&["findings"], &[])?;
+    let asked = |group: &Group| {
+        let severity = group.severity.parse().unwrap_or(Severity::Critical);
+        arguments.kind.is_none_or(|kind| kind.as_str() == group.kind)
+            && arguments.severity.is_none_or(|least| severity >= least)
+    };
+    let findings: Vec<Group> = list.findings.into_iter().filter(asked).collect();
+    Printer::new(arguments.output).print(&findings, |findings| rows(findings))?;
+    Ok(Answer::Answered)
+}
+
+fn rows(findings: &[Group]) -> Rows {
+    let row = |group: &Group| {
+        vec![
+            group.severity.clone(),
+            group.kind.clone(),
+            group.subject.clone(),
+            group.object.clone(),
+            group.assets.to_string(),
+            group.kev_due.clone().unwrap_or_default(),
+            group.title.clone(),
+            group.action.clone(),
+        ]
+    };
+    let header = vec!["severity", "kind", "subject", "object", "assets", "exploited, due", "title", "action"];
+    Rows { header, rows: findings.iter().map(row).collect() }
+}

@@ -1,0 +1,185 @@
+//! The command line against a server: the real program, and a real server beside it.
+#![cfg(feature = "server")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::path::Path;
+
+mod client {
+    pub(crate) mod house;
+}
+
+use client::house::{House, bartizan, filters, shown};
+
+/// Compares what was shown with what was before, without what differs from run to run.
+macro_rules! frozen {
+    ($shown:expr) => {
+        insta::with_settings!({filters => filters()}, { insta::assert_snapshot!($shown) })
+    };
+    ($name:expr, $shown:expr) => {
+        insta::with_settings!({filters => filters()}, { insta::assert_snapshot!($name, $shown) })
+    };
+}
+
+const CONTENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../content");
+
+#[test]
+fn the_shipped_content_is_applied_once_and_is_the_same_after() {
+    let house = House::start();
+    let first = house.json(&["apply", "-f", CONTENT]);
+    assert!(first["created"].as_array().unwrap().iter().any(|name| name == "Baseline openssh"), "{first}");
+    assert_eq!(first["changed"].as_array().unwrap().len(), 0);
+    let again = house.json(&["apply", "-f", CONTENT]);
+    assert_eq!(again["created"].as_array().unwrap().len(), 0, "{again}");
+    assert_eq!(
+        again["unchanged"].as_u64().unwrap(),
+        first["created"].as_array().unwrap().len() as u64,
+        "{again}"
+    );
+    let compared = house.json(&["diff", "-f", CONTENT]);
+    assert!(compared.as_array().unwrap().iter().all(|one| one["state"] == "same"), "{compared}");
+    let listed = house.json(&["document", "list"]);
+    assert_eq!(listed.as_array().unwrap().len(), compared.as_array().unwrap().len());
+}
+
+#[test]
+fn documents_are_told_as_new_changed_or_the_same_before_they_are_applied() {
+    let house = House::start();
+    let (file, path) = house.file("documents.yaml", client::house::BASELINE);
+    frozen!("diff_new", house.shown(&["diff", "-f", &path]));
+    frozen!("dry_run", house.shown(&["apply", "-f", &path, "--dry-run"]));
+    assert!(house.json(&["document", "list"]).as_array().unwrap().is_empty(), "a dry run applied something");
+    frozen!("apply", house.shown(&["apply", "-f", &path]));
+    std::fs::write(&file, client::house::BASELINE.replace("title: Marked", "title: Well marked")).unwrap();
+    frozen!("diff_changed", house.shown(&["diff", "-f", &path, "-o", "csv"]));
+    frozen!("document_list", house.shown(&["document", "list", "-o", "yaml"]));
+    frozen!("apply_elsewhere", house.shown(&["apply", "-f", &path, "--environment", "production"]));
+    std::fs::write(&file, "kind: Baseline\nname: marked\nspec: {title: x, colour: red}\n").unwrap();
+    frozen!("apply_broken", house.shown(&["apply", "-f", &path]));
+}
+
+#[test]
+fn a_fleet_of_two_is_shown_compared_and_one_retired() {
+    let mut house = House::start();
+    let (_, path) = house.file("documents.yaml", client::house::BASELINE);
+    house.json(&["apply", "-f", &path]);
+    house.enrol("alpha", "marked\n");
+    house.enrol("beta", "");
+    frozen!("asset_list", house.shown(&["asset", "list"]));
+    frozen!("asset_show", house.shown(&["asset", "show", "beta"]));
+    frozen!("asset_facts", house.shown(&["asset", "facts", "alpha", "accounts"]));
+    frozen!("asset_diff", house.shown(&["asset", "diff", "alpha", "beta", "--section", "accounts"]));
+    frozen!("asset_unknown", house.shown(&["asset", "show", "gamma"]));
+    frozen!("section_unknown", house.shown(&["asset", "facts", "alpha", "colours"]));
+    frozen!("finding_list", house.shown(&["finding", "list", "--kind", "deviation"]));
+    assert_eq!(house.json(&["finding", "list", "--severity", "critical"]).as_array().unwrap().len(), 0);
+    frozen!("retire_dry_run", house.shown(&["asset", "retire", "beta", "--dry-run"]));
+    assert_eq!(house.json(&["asset", "show", "beta"])["life"], "enrolled");
+    frozen!("retire", house.shown(&["asset", "retire", "beta"]));
+    assert_eq!(house.json(&["asset", "show", "beta"])["life"], "retired");
+    frozen!("doctor", house.shown(&["doctor"]));
+}
+
+#[test]
+fn an_alert_is_taken_on_and_ended_with_a_reason() {
+    let mut house = House::start();
+    let (_, path) = house.file("documents.yaml", client::house::BASELINE);
+    house.json(&["apply", "-f", &path]);
+    house.enrol("beta", "marked\n");
+    std::fs::remove_file(house.path("beta/etc/mark")).unwrap();
+    house.until_alerted();
+    let list = house.json(&["alert", "list"]);
+    let id = list[0]["id"].as_str().unwrap().to_owned();
+    frozen!("alert_list", house.shown(&["alert", "list"]));
+    frozen!("alert_acknowledge_dry_run", house.shown(&["alert", "acknowledge", &id, "--dry-run"]));
+    frozen!("alert_acknowledge", house.shown(&["alert", "acknowledge", &id]));
+    frozen!("alert_close_without_reason", house.shown(&["alert", "close", &id]));
+    frozen!("alert_close", house.shown(&["alert", "close", &id, "--reason", "the file is not needed"]));
+    assert_eq!(house.json(&["alert", "list"]).as_array().unwrap().len(), 0);
+    assert_eq!(house.json(&["alert", "list", "--all"])[0]["stage"], "closed");
+    frozen!("alert_show", house.shown(&["alert", "show", &id]));
+}
+
+#[test]
+fn a_key_is_printed_with_the_line_that_enrols_a_host_by_it() {
+    let house = House::start();
+    let words = ["enrolment", "create", "--service", "shop", "--environment", "dev", "--label", "tier=web"];
+    frozen!("enrolment_create", house.shown(&words));
+    frozen!("enrolment_dry_run", house.shown(&[&words[..], &["--dry-run"]].concat()));
+    let made = house.json(&[&words[..], &["--uses", "3", "--expires-in", "7d"]].concat());
+    let command = made["command"].as_str().unwrap();
+    assert!(command.contains(&house.fingerprint()), "{command}");
+    assert!(command.contains(&house.agents()), "{command}");
+    assert_eq!(made["uses"], 3);
+}
+
+#[test]
+fn the_ledger_is_exported_and_verified_and_what_is_altered_is_not() {
+    let house = House::start();
+    let (_, path) = house.file("documents.yaml", client::house::BASELINE);
+    house.json(&["apply", "-f", &path]);
+    house.until_logged(2);
+    let bundle = house.path("ledger.bundle");
+    assert!(house.run(&["ledger", "export", &bundle]).status.success());
+    frozen!("ledger_show", house.shown(&["ledger", "show"]));
+    frozen!("ledger_verify", house.shown(&["ledger", "verify"]));
+    let head = house.json(&["ledger", "show"])["head"].clone();
+    let (_, checkpoint) = house.file("checkpoint", head["note"].as_str().unwrap());
+    let held = ["ledger", "verify", &bundle, "--checkpoint", &checkpoint];
+    let held = house.json(&[&held[..], &["--key", head["key"].as_str().unwrap()]].concat());
+    assert_eq!((&held["truncation_excluded"], &held["key_held"]), (&true.into(), &true.into()), "{held}");
+    let text = std::fs::read_to_string(&bundle).unwrap();
+    let (_, altered) = house.file("altered.bundle", &text.replacen("counter\\\":1", "counter\\\":2", 1));
+    frozen!("ledger_altered", house.shown(&["ledger", "verify", &altered]));
+    frozen!("ledger_no_bundle", house.shown(&["ledger", "verify", &path]));
+}
+
+#[test]
+fn a_sign_in_link_opens_a_session_once() {
+    let house = House::start();
+    frozen!(house.shown(&["sign-in"]));
+    let output = house.run(&["sign-in"]);
+    let url = String::from_utf8(output.stdout).unwrap();
+    let link = url.trim().split_once("link=").unwrap().1.to_owned();
+    assert!(house.opens(&link), "the link did not open a session");
+    assert!(!house.opens(&link), "the link opened a second session");
+}
+
+#[test]
+fn a_newcomer_is_told_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().to_str().unwrap();
+    let run = |words: &[&str]| shown(&bartizan(words).env("XDG_STATE_HOME", state).output().unwrap());
+    frozen!("no_client_file", run(&["asset", "list"]));
+    frozen!("doctor_without_client_file", run(&["doctor"]));
+    frozen!("wrong_flag", run(&["asset", "list", "--colour"]));
+    let broken = folder.path().join("broken.json");
+    std::fs::write(&broken, "{}").unwrap();
+    frozen!("broken_client_file", run(&["asset", "list", "--client", broken.to_str().unwrap()]));
+}
+
+#[test]
+fn a_server_that_is_away_or_another_and_an_expired_session_are_told_apart() {
+    let house = House::start();
+    house.sign_out();
+    frozen!("expired", house.shown(&["asset", "list"]));
+    frozen!("doctor_expired", house.shown(&["doctor"]));
+    let other = House::start();
+    house.trust(&other);
+    frozen!("another_server", house.shown(&["asset", "list"]));
+    house.stop_server();
+    frozen!("away", house.shown(&["asset", "list"]));
+}
+
+#[test]
+fn shells_and_the_manual_know_every_verb() {
+    let output = bartizan(&["completions", "bash"]).output().unwrap();
+    assert!(String::from_utf8(output.stdout).unwrap().contains("sign-in"));
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_str().unwrap();
+    assert!(bartizan(&["man", "--out", out]).output().unwrap().status.success());
+    for page in ["bartizan.1", "bartizan-asset.1", "bartizan-ledger-verify.1"] {
+        assert!(Path::new(out).join(page).is_file(), "{page} is missing");
+    }
+    let output = bartizan(&["man"]).output().unwrap();
+    assert!(String::from_utf8(output.stdout).unwrap().contains(".TH bartizan 1"));
+}
