@@ -61,6 +61,8 @@ pub enum Look {
     More,
     /// Nothing waits.
     Done,
+    /// Something is due then, if nobody nudges before.
+    In(Duration),
 }
 
 /// Why a look came to nothing; the next one tries again.
@@ -103,6 +105,7 @@ async fn spawn<F, L>(
             let wait = match look(context.clone()).await {
                 Ok(Look::More) => continue,
                 Ok(Look::Done) => TIMER,
+                Ok(Look::In(wait)) => wait.min(TIMER),
                 // Another replica did it: what is left is found by looking again.
                 Err(Error::Store(error)) if error.class() == Class::Conflict => continue,
                 Err(error) => {

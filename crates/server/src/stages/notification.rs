@@ -27,6 +27,7 @@ const RETRY_LIMIT: Duration = Duration::from_secs(900);
 pub(super) async fn look(context: Context) -> Result<Look, Error> {
     let now = context.ambient.now();
     let mut attempts = Vec::new();
+    let mut next: Option<Timestamp> = None;
     while let Some(again) = context.store.reclaim_notification(now, now.plus(CLAIM)).await? {
         attempts.push(again);
     }
@@ -34,14 +35,27 @@ pub(super) async fn look(context: Context) -> Result<Look, Error> {
         context.store.silences(now).await?.into_iter().map(|(_, silence)| silence).collect();
     for alert in context.store.alerts_changed(now.minus(ENDED)).await? {
         for destination in destinations(&context, &alert).await? {
-            attempts.extend(claim(&context, &alert, &destination, &silences, now).await?);
+            match claim(&context, &alert, &destination, &silences, now).await? {
+                Claim::Taken(attempt) => attempts.push(*attempt),
+                Claim::At(at) => next = Some(next.map_or(at, |next| next.min(at))),
+                Claim::Nothing => {}
+            }
         }
     }
     // A receiver that hangs holds up nobody else's page.
     let sending = attempts.into_iter().map(|attempt| send(&context, attempt));
     let sent = futures::future::join_all(sending).await;
     sent.into_iter().collect::<Result<Vec<()>, Error>>()?;
-    Ok(Look::Done)
+    Ok(next.map_or(Look::Done, |at| Look::In(at.since(now).to_std())))
+}
+
+/// What a look at one destination of one alert came to.
+enum Claim {
+    /// It is ours to send.
+    Taken(Box<Notification>),
+    /// It is due then.
+    At(Timestamp),
+    Nothing,
 }
 
 /// Where an alert goes, by the routes of its environment.
@@ -63,9 +77,13 @@ async fn claim(
     destination: &Destination,
     silences: &[Silence],
     now: Timestamp,
-) -> Result<Option<Notification>, Error> {
+) -> Result<Claim, Error> {
     let last = context.store.last_sent(alert.id, &destination.receiver).await?;
-    let Due::Now(occasion) = due(alert, destination, last, silences, now) else { return Ok(None) };
+    let occasion = match due(alert, destination, last, silences, now) {
+        Due::Now(occasion) => occasion,
+        Due::At(at) => return Ok(Claim::At(at)),
+        Due::Nothing => return Ok(Claim::Nothing),
+    };
     let number = last.map_or(1, |last| last.number.saturating_add(1));
     let claim = Notification {
         alert: alert.id,
@@ -75,8 +93,8 @@ async fn claim(
         attempts: 1,
     };
     match context.store.claim_notification(&claim, now.plus(CLAIM)).await {
-        Ok(()) => Ok(Some(claim)),
-        Err(error) if error.class() == bartizan_core::error::Class::Conflict => Ok(None),
+        Ok(()) => Ok(Claim::Taken(Box::new(claim))),
+        Err(error) if error.class() == bartizan_core::error::Class::Conflict => Ok(Claim::Nothing),
         Err(error) => Err(error.into()),
     }
 }
