@@ -197,10 +197,13 @@ fn agents(client: &Client) -> Result<Vec<Check>, Failure> {
         checks.push(Check::ok("agents", format!("{heard} of {} heard of lately", watched.len())));
     }
     for asset in silent.iter().take(AGENTS_TOLD) {
-        let seen = asset.last_seen.as_ref().map_or("never".to_owned(), |at| format!("last at {at}"));
+        let seen = asset
+            .last_seen
+            .as_ref()
+            .map_or("was never heard of".to_owned(), |at| format!("was last heard of at {at}"));
         checks.push(Check::warn(
             "agents",
-            format!("{} was heard of {seen}", asset.name),
+            format!("{} {seen}", asset.name),
             format!("look at its agent, or `bartizan asset retire {}`", asset.name),
         ));
     }
