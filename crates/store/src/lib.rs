@@ -8,6 +8,7 @@
 //! Read first: [`Store`] (opening), [`report`] (how a report is committed), [`log`] (how logs
 //! are numbered so that a reader who passed a number never misses an earlier one).
 
+pub mod acceptance;
 pub mod alert;
 pub mod asset;
 pub mod change;

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use bartizan_store::{Place, Store};
 
+mod acceptance;
 mod suite;
 
 static SCHEMAS: AtomicU32 = AtomicU32::new(0);
@@ -70,6 +71,7 @@ on_both! {
     alerts_and_rulings_are_one_transaction,
     an_incident_its_timeline_and_its_alerts_are_one_transaction,
     an_alert_is_taken_by_one_incident_alone,
+    an_acceptance_that_has_ended_stays_so,
     a_notification_is_claimed_once_and_reclaimed_after_a_crash,
     the_ledger_numbers_each_sources_entries_in_order_and_verifies,
     replicas_that_number_at_once_lose_nothing,

@@ -443,6 +443,8 @@ pub(crate) async fn an_alert_is_taken_by_one_incident_alone(store: Store) {
     assert_eq!(store.incident(second.id).await.unwrap(), None);
 }
 
+pub(crate) use crate::acceptance::an_acceptance_that_has_ended_stays_so;
+
 pub(crate) async fn a_notification_is_claimed_once_and_reclaimed_after_a_crash(store: Store) {
     let alert = AlertId::mint(NOW, [3; 10]);
     let claim = Notification {
