@@ -242,6 +242,8 @@ fn deviation(
     transition: &Transition,
 ) -> Signal {
     let title = rule.map_or(subject.rule.as_str(), |rule| rule.title.as_str());
+    // A rule's title says how things should be: alone it would read as good news.
+    let word = if state == State::Firing { "not met: " } else { "" };
     Signal {
         kind: Kind::Deviation,
         subject: format!("{}/{}", subject.baseline, subject.rule),
@@ -250,7 +252,7 @@ fn deviation(
         state,
         severity: rule.map_or(Severity::Medium, |rule| rule.severity),
         labels: asset.labels(),
-        summary: format!("{}: {title}", asset.name),
+        summary: format!("{}: {word}{title}", asset.name),
         at: transition.at,
         backlog: transition.first_verdicts,
     }
