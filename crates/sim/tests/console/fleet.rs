@@ -19,7 +19,7 @@ use bartizan_core::verdict::{Reason, Verdict};
 use bartizan_server::ambient::Ambient;
 use bartizan_server::api::enrolment::{self, Wanted};
 use bartizan_server::intake::Pacing;
-use bartizan_server::{App, Settings, api, auth};
+use bartizan_server::{App, Settings, api, auth, feed_sync};
 use bartizan_sim::host::{Facts, Host, Way};
 use bartizan_store::Place;
 use bartizan_wire::report::Outcome;
@@ -67,6 +67,20 @@ spec:
     receiver: on-call
 "#;
 
+/// What the hosts have installed: package, source and version.
+const PACKAGES: [(&str, &str, &str); 3] =
+    [("libssl3", "openssl", "3.0.14-1"), ("libcurl4", "curl", "7.88.1-10"), ("zlib1g", "zlib", "1:1.2.13")];
+
+/// A tracker that knows a fault of each of them; one has no fix.
+const TRACKER: &str = r#"{
+  "openssl": {
+    "CVE-2026-90101": {"releases": {"bookworm": {"status": "resolved", "fixed_version": "3.0.15-1", "urgency": "high"}}},
+    "CVE-2026-90102": {"releases": {"bookworm": {"status": "resolved", "fixed_version": "3.0.15-1", "urgency": "low"}}}},
+  "curl": {
+    "CVE-2026-90103": {"releases": {"bookworm": {"status": "resolved", "fixed_version": "7.88.1-10+deb12u1", "urgency": "medium"}}}},
+  "zlib": {
+    "CVE-2026-90104": {"releases": {"bookworm": {"status": "open", "urgency": "medium"}}}}}"#;
+
 /// The rules of the baseline, in the order in which a host's verdicts are told.
 const RULES: [&str; 3] = ["traced-by-parents", "address-layout", "kernel-pointers"];
 
@@ -96,11 +110,18 @@ fn facts(verdicts: [Verdict; 3]) -> Facts {
     let told = RULES.into_iter().zip(verdicts).map(|(rule, verdict)| {
         (("linux-servers".to_owned(), rule.to_owned(), Digest::of_bytes(rule.as_bytes())), verdict)
     });
-    Facts { sections: [("os".to_owned(), Value::parse(os).unwrap())].into(), verdicts: told.collect() }
+    let packages = PACKAGES.map(|(name, source, version)| {
+        serde_json::json!({"name": name, "source": source, "version": version, "source_version": version,
+            "architecture": "amd64", "manager": "dpkg", "origin": "Debian"})
+    });
+    let packages = serde_json::json!({"body": packages, "unknown": []}).to_string();
+    let sections = [("os", os), ("packages", &packages)];
+    let sections = sections.map(|(name, body)| (name.to_owned(), Value::parse(body).unwrap()));
+    Facts { sections: sections.into(), verdicts: told.collect() }
 }
 
 impl Fleet {
-    /// A server with a baseline, and hosts of which some do not keep to it any more.
+    /// A server with a baseline and a feed, and hosts of which some do not keep to it any more.
     pub(crate) async fn start(folder: &Path) -> Fleet {
         let here = SocketAddr::from(([127, 0, 0, 1], 0));
         let settings = Settings {
@@ -114,6 +135,11 @@ impl Fleet {
         let app = App::start(&settings, Ambient::new(now, StdRng::seed_from_u64(11))).await.unwrap();
         let documents = document::parse("servers.yaml", DOCUMENTS).unwrap();
         api::document::apply_documents(&app.web, "dev", documents).await.unwrap();
+        let feeds = folder.join("feeds");
+        std::fs::create_dir(&feeds).unwrap();
+        std::fs::write(feeds.join("tracker.json"), TRACKER).unwrap();
+        let imported = feed_sync::import(&app.web, Some(feeds), folder.join("library")).await.unwrap();
+        assert_eq!(imported.problems, Vec::<String>::new());
         let mut fleet = Fleet { app, hosts: BTreeMap::new() };
         for (name, service) in HOSTS {
             let way = fleet.way(service).await;

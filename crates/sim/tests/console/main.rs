@@ -25,7 +25,7 @@ const PAGES: [(&str, &str, &str); 8] = [
     ("/", "Overview", "Needs a human now"),
     ("/alerts", "Alerts", "laid out in memory at random"),
     ("/findings", "Findings", "linux-servers/address-layout"),
-    ("/vulnerabilities", "Vulnerabilities", "Unknown. No feed was imported"),
+    ("/vulnerabilities", "Vulnerabilities", "update openssl to 3.0.15-1"),
     ("/baselines", "Baselines", "Linux servers"),
     ("/assets", "Assets", "books-1"),
     ("/documents", "Documents", "everything"),
@@ -78,6 +78,7 @@ impl Desk {
         // The stages have taken in what the hosts told.
         desk.browser.until(&figure("configuration", "1 not met")).await.unwrap();
         desk.browser.until(&figure("monitoring", "1 open alert")).await.unwrap();
+        desk.browser.until(&figure("vulnerabilities", "4 open")).await.unwrap();
         desk
     }
 
@@ -117,6 +118,11 @@ async fn the_navigation_leads_to_every_page_and_the_browser_has_nothing_to_compl
         assert_eq!(desk.browser.text(here).await.unwrap(), title);
         desk.quiet().await;
     }
+    // From an asset on to what is known of its fault, and where else that is.
+    desk.open(&desk.fleet.page("edge-2")).await;
+    desk.browser.click("//a[text()='linux-servers/address-layout']").await.unwrap();
+    desk.browser.until("location.pathname.startsWith('/findings/deviation/')").await.unwrap();
+    desk.browser.says("Set kernel.randomize_va_space to 2.").await.unwrap();
     desk.end().await;
 }
 
@@ -126,6 +132,7 @@ async fn an_alert_is_taken_on_and_closed_by_its_forms_and_names_who_did() {
         return;
     }
     let desk = Desk::start().await;
+    desk.browser.says("edge-2: not met: Programs are laid out in memory at random").await.unwrap();
     desk.browser.click("//a[@class='item' and contains(., 'at random')]").await.unwrap();
     desk.browser.until("location.pathname.startsWith('/alerts/')").await.unwrap();
     desk.browser.click("//button[text()='Acknowledge']").await.unwrap();
@@ -200,8 +207,10 @@ async fn pages_fit_a_desk_and_a_phone_by_day_and_by_night() {
     if !has_browser() {
         return;
     }
-    let desk = Desk::start().await;
+    let mut desk = Desk::start().await;
     let folder = pictures(desk.folder.path());
+    desk.fleet.report("cart-1", [Verdict::NotMet, Verdict::Met, Verdict::Met]).await;
+    desk.browser.until(&figure("monitoring", "2 open alerts")).await.unwrap();
     let alert = "document.querySelector('a.item[href^=\"/alerts/\"]').getAttribute('href')";
     let alert = desk.browser.text(alert).await.unwrap();
     let pages = [
