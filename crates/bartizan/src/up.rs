@@ -1,6 +1,7 @@
 //! `bartizan up`: server, console and an agent for this machine, in one process.
 
 use std::fs;
+use std::io::IsTerminal as _;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use bartizan_server::{App, Settings, auth};
 use bartizan_store::Place;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
+use tracing_subscriber::EnvFilter;
 
 use crate::exit::{Answer, Failure};
 
@@ -85,9 +87,17 @@ fn reachable(listen: IpAddr) -> Result<(), Failure> {
 
 pub(crate) fn run(arguments: Arguments) -> Result<Answer, Failure> {
     reachable(arguments.listen)?;
+    log();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::unavailable(format_args!("can't start: {error}")))?;
     runtime.block_on(up(arguments))
+}
+
+/// What goes wrong inside is told on standard error; `BARTIZAN_LOG=info` tells more.
+fn log() {
+    let filter = EnvFilter::try_from_env("BARTIZAN_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    let talk = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    talk.with_ansi(std::io::stderr().is_terminal()).with_target(false).init();
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is a composition root: here the clock is read")]
