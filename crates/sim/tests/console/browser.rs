@@ -76,27 +76,17 @@ pub(crate) struct View {
     pub(crate) dark: bool,
 }
 
-/// A process group that ends with whoever holds this.
-#[derive(Debug)]
-struct Group(Pid);
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        // It may have ended already, which is what is wanted.
-        let _ = killpg(self.0, Signal::SIGKILL);
-    }
-}
-
-/// The driver's process, and the group that it leads.
+/// The driver's process. It leads a group that the browser is in as well, which ends with it.
 #[derive(Debug)]
 struct Driver {
     child: Child,
-    group: Option<Group>,
+    group: Pid,
 }
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        drop(self.group.take());
+        // It may have ended already, which is what is wanted.
+        let _ = killpg(self.group, Signal::SIGKILL);
         let _ = self.child.wait();
     }
 }
@@ -106,8 +96,6 @@ impl Drop for Driver {
 pub(crate) struct Browser {
     client: Client,
     session: String,
-    // The browser leads a group of its own, and goes before its driver.
-    _chromium: Option<Group>,
     _driver: Driver,
 }
 
@@ -119,8 +107,8 @@ impl Browser {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn()?;
         let out = child.stdout.take();
-        let group = Group(Pid::from_raw(i32::try_from(child.id())?));
-        let driver = Driver { child, group: Some(group) };
+        let group = Pid::from_raw(i32::try_from(child.id())?);
+        let driver = Driver { child, group };
         let lines = out.into_iter().flat_map(|out| BufReader::new(out).lines());
         let port = lines.take(LINES_LIMIT).find_map(|line| {
             let port = line.ok()?.split_once(STARTED)?.1.trim_end_matches('.').parse::<u16>().ok()?;
@@ -132,15 +120,7 @@ impl Browser {
         let opened = ask(&client, Method::POST, &origin, Some(capabilities(folder))).await?;
         let session = opened.get("sessionId").and_then(Value::as_str);
         let session = session.ok_or_else(|| Fault(format!("no session: {opened}")))?;
-        let process = opened.pointer("/capabilities/goog:processID").and_then(Value::as_i64);
-        let process = process.and_then(|process| i32::try_from(process).ok()).map(Pid::from_raw);
-        let leads = |process: &Pid| nix::unistd::getpgid(Some(*process)) == Ok(*process);
-        Ok(Browser {
-            session: format!("{origin}/{session}"),
-            client,
-            _chromium: process.filter(leads).map(Group),
-            _driver: driver,
-        })
+        Ok(Browser { session: format!("{origin}/{session}"), client, _driver: driver })
     }
 
     /// Closes the window and the browser.
