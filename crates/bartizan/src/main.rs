@@ -14,6 +14,8 @@ mod apply;
 mod asset;
 mod baseline;
 #[cfg(feature = "server")]
+mod change;
+#[cfg(feature = "server")]
 mod client;
 mod completions;
 mod detect;
@@ -66,6 +68,8 @@ enum Verb {
     #[cfg(feature = "server")]
     Asset(asset::Arguments),
     Baseline(baseline::Arguments),
+    #[cfg(feature = "server")]
+    Change(change::Arguments),
     Completions(completions::Arguments),
     Detect(detect::Arguments),
     #[cfg(feature = "server")]
@@ -114,6 +118,8 @@ fn run(arguments: Arguments) -> Result<exit::Answer, exit::Failure> {
         #[cfg(feature = "server")]
         Verb::Asset(arguments) => asset::run(arguments, client),
         Verb::Baseline(arguments) => baseline::run(arguments),
+        #[cfg(feature = "server")]
+        Verb::Change(arguments) => change::run(arguments, client),
         Verb::Completions(arguments) => completions::run(arguments),
         Verb::Detect(arguments) => detect::run(arguments),
         #[cfg(feature = "server")]

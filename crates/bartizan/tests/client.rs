@@ -42,6 +42,26 @@ fn the_shipped_content_is_applied_once_and_is_the_same_after() {
 }
 
 #[test]
+fn a_change_is_proposed_applied_below_and_refused_above_without_its_decisions() {
+    let house = House::start();
+    let (_, path) = house.file("documents.yaml", client::house::BASELINE);
+    let proposed = house.json(&["change", "propose", "-f", &path, "--service", "shop"]);
+    let (id, digest) = (proposed["id"].as_str().unwrap(), proposed["digest"].as_str().unwrap());
+    let apply = |target: &str| house.run(&["change", "apply", id, "--digest", digest, "--target", target]);
+    assert!(apply("test").status.success());
+    let refused = apply("prod");
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("`prod` needs"), "{refused:?}");
+    let test = house.run(&["change", "test", id, "--digest", digest, "--environment", "test"]);
+    assert!(test.status.success(), "{test:?}");
+    let own = house.run(&["change", "review", id, "--digest", digest]);
+    assert!(String::from_utf8_lossy(&own.stderr).contains("who wrote a change may not review it"), "{own:?}");
+    let shown = house.json(&["change", "show", id]);
+    assert_eq!(shown["applied"][0]["target"], "test");
+    assert_eq!(house.json(&["change", "list"]).as_array().unwrap().len(), 1);
+}
+
+#[test]
 fn documents_are_told_as_new_changed_or_the_same_before_they_are_applied() {
     let house = House::start();
     let (file, path) = house.file("documents.yaml", client::house::BASELINE);

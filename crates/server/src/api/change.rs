@@ -23,7 +23,7 @@ use crate::web::{Route, Web};
 const PAGE_LIMIT: usize = 200;
 
 /// One change in a list.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Row {
     pub id: String,
     pub service: String,
@@ -39,7 +39,7 @@ pub struct Row {
 }
 
 /// One document of a change.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Document {
     pub kind: String,
     pub name: String,
@@ -47,7 +47,7 @@ pub struct Document {
 }
 
 /// How far a change has come on the way to one environment.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Stage {
     pub target: String,
     /// `proposed`, `tested`, `reviewed` or `approved`.
@@ -57,7 +57,7 @@ pub struct Stage {
 }
 
 /// One application.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Applied {
     pub target: String,
     pub digest: String,
@@ -67,7 +67,7 @@ pub struct Applied {
 }
 
 /// All changes, the newest first.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct List {
     pub changes: Vec<Row>,
 }
@@ -101,7 +101,7 @@ pub struct Does {
 }
 
 /// What was proposed.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Proposed {
     pub id: String,
     pub digest: String,

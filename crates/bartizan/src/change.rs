@@ -1,0 +1,219 @@
+//! `bartizan change`: proposed as documents, tested below, reviewed, approved, applied.
+
+use std::path::{Path, PathBuf};
+
+use bartizan_server::api::Ruled;
+use bartizan_server::api::change::{List, Proposed, Row};
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::client::Client;
+use crate::document::files;
+use crate::exit::{Answer, Failure};
+use crate::printer::{Format, Printer, Rows};
+
+/// Propose changes, and walk them to production.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List changes, the newest first.
+    List(Output),
+    /// Show a change, and how far it has come.
+    Show(One),
+    /// Propose documents as they are to be; prints the change's identifier and digest.
+    Propose(Propose),
+    /// Say that the change, as it is applied in a lower environment, was tested there.
+    Test(Test),
+    /// Review the change as a member of its service's team who did not write it.
+    Review(Act),
+    /// Approve the change for security.
+    Approve(Act),
+    /// Bring the change to an environment.
+    Apply(Act),
+    /// Take the change back.
+    Withdraw(Withdraw),
+}
+
+#[derive(Debug, Args)]
+struct Output {
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
+#[derive(Debug, Args)]
+struct One {
+    /// The change's identifier, as `change list` prints it.
+    id: String,
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(Debug, Args)]
+struct Propose {
+    /// A file or folder of documents.
+    #[arg(short, long = "file", value_name = "PATH", required = true)]
+    files: Vec<PathBuf>,
+    /// The service that the change belongs to.
+    #[arg(long, value_name = "SERVICE")]
+    service: String,
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(Debug, Args)]
+struct Act {
+    #[command(flatten)]
+    one: One,
+    /// The environment that it is on the way to.
+    #[arg(long, value_name = "ENVIRONMENT", default_value = "prod")]
+    target: String,
+    /// The digest that you looked at; an edit since then refuses the act.
+    #[arg(long, value_name = "DIGEST")]
+    digest: String,
+}
+
+#[derive(Debug, Args)]
+struct Test {
+    #[command(flatten)]
+    act: Act,
+    /// The lower environment where it was tested.
+    #[arg(long, value_name = "ENVIRONMENT", default_value = "test")]
+    environment: String,
+}
+
+#[derive(Debug, Args)]
+struct Withdraw {
+    #[command(flatten)]
+    one: One,
+    /// Why it is taken back.
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+}
+
+/// What became of an act on a change.
+#[derive(Debug, Serialize)]
+struct Done {
+    id: String,
+    act: &'static str,
+    target: String,
+    /// `accepted` or `pending`.
+    state: &'static str,
+}
+
+pub(crate) fn run(arguments: Arguments, client: Option<&Path>) -> Result<Answer, Failure> {
+    let client = Client::open(client)?;
+    match arguments.verb {
+        Verb::List(arguments) => {
+            let list: List = client.get(&["changes"], &[])?;
+            Printer::new(arguments.output).print(&list.changes, |changes| rows(changes))?;
+        }
+        Verb::Show(arguments) => {
+            let change: Row = client.get(&["changes", &arguments.id], &[])?;
+            Printer::new(arguments.output.output).print(&change, shown)?;
+        }
+        Verb::Propose(arguments) => propose(&client, &arguments)?,
+        Verb::Test(arguments) => {
+            let environment = Some(arguments.environment.as_str());
+            act(&client, &arguments.act, "test", environment)?;
+        }
+        Verb::Review(arguments) => act(&client, &arguments, "review", None)?,
+        Verb::Approve(arguments) => act(&client, &arguments, "approve", None)?,
+        Verb::Apply(arguments) => act(&client, &arguments, "apply", None)?,
+        Verb::Withdraw(arguments) => {
+            let body = json!({"reason": arguments.reason});
+            say(&client, &arguments.one, "withdraw", String::new(), &body)?;
+        }
+    }
+    Ok(Answer::Answered)
+}
+
+fn propose(client: &Client, arguments: &Propose) -> Result<(), Failure> {
+    let read = files::read(&arguments.files)?;
+    let body = json!({"service": arguments.service, "files": read.files});
+    let proposed: Proposed = client.post(&["changes"], &body)?;
+    Printer::new(arguments.output.output).print(&proposed, |proposed| Rows {
+        header: vec!["id", "digest"],
+        rows: vec![vec![proposed.id.clone(), proposed.digest.clone()]],
+    })
+}
+
+fn act(
+    client: &Client,
+    arguments: &Act,
+    act: &'static str,
+    environment: Option<&str>,
+) -> Result<(), Failure> {
+    let body = json!({
+        "digest": arguments.digest,
+        "target": arguments.target,
+        "environment": environment.unwrap_or_default(),
+    });
+    say(client, &arguments.one, act, arguments.target.clone(), &body)
+}
+
+fn say(
+    client: &Client,
+    one: &One,
+    act: &'static str,
+    target: String,
+    body: &serde_json::Value,
+) -> Result<(), Failure> {
+    let state = match client.post(&["changes", &one.id, act], body)? {
+        Ruled::Accepted => "accepted",
+        Ruled::Pending => "pending",
+    };
+    let done = Done { id: one.id.clone(), act, target, state };
+    Printer::new(one.output.output).print(&done, |done| Rows {
+        header: vec!["id", "act", "target", "state"],
+        rows: vec![vec![done.id.clone(), done.act.to_owned(), done.target.clone(), done.state.to_owned()]],
+    })
+}
+
+fn rows(changes: &[Row]) -> Rows {
+    let row = |change: &Row| {
+        let stages = change.stages.iter().filter(|stage| stage.decisions > 0);
+        let stages: Vec<String> =
+            stages.map(|stage| format!("{} for {}", stage.stage, stage.target)).collect();
+        let applied: Vec<&str> = change.applied.iter().map(|applied| applied.target.as_str()).collect();
+        vec![
+            change.id.clone(),
+            change.service.clone(),
+            change.documents.len().to_string(),
+            if change.withdrawn { "withdrawn".to_owned() } else { stages.join(", ") },
+            applied.join(", "),
+            change.authors.join(", "),
+            change.proposed_at.clone(),
+        ]
+    };
+    let header = vec!["id", "service", "documents", "stage", "applied", "authors", "proposed"];
+    Rows { header, rows: changes.iter().map(row).collect() }
+}
+
+fn shown(change: &Row) -> Rows {
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    let mut say = |field: &str, value: String| rows.push(vec![field.to_owned(), value]);
+    say("id", change.id.clone());
+    say("service", change.service.clone());
+    say("digest", change.digest.clone());
+    say("proposed", format!("{} by {}", change.proposed_at, change.authors.join(", ")));
+    for document in &change.documents {
+        let fate = if document.deleted { "deleted" } else { "written" };
+        say("document", format!("{} {}, {fate}", document.kind, document.name));
+    }
+    for stage in &change.stages {
+        say("stage", format!("{} for {}", stage.stage, stage.target));
+    }
+    for applied in &change.applied {
+        say("applied", format!("{} at {} by the path {}", applied.target, applied.at, applied.path));
+    }
+    if change.withdrawn {
+        say("withdrawn", "yes".to_owned());
+    }
+    Rows { header: vec!["field", "value"], rows }
+}
