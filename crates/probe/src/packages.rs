@@ -9,6 +9,7 @@ mod control;
 mod dpkg;
 mod lz4;
 mod rpm;
+mod unpack;
 
 use std::collections::BTreeMap;
 
@@ -21,13 +22,24 @@ use crate::root::{Error, Root};
 /// Faults that are told of one database: more tell no more of one that is broken throughout.
 const FAULTS: usize = 1000;
 
-/// Versions that repositories offer, sorted as text, by a package's name and architecture.
+/// Versions that repositories offer, sorted as text, by the name and architecture of a package.
 pub type Candidates = BTreeMap<(String, String), Vec<String>>;
+
+/// What a host has installed, and what it could have instead.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Survey {
+    /// The installed packages of every package manager, ordered by (name, architecture, version).
+    pub packages: Vec<Package>,
+    /// What the apt repositories that the host is configured for offered of the names that are installed
+    /// when it last asked them. A host without lists has none, and no fault.
+    pub candidates: Candidates,
+}
 
 /// What the databases gave.
 #[derive(Default)]
 struct Found {
     packages: Vec<Package>,
+    candidates: Candidates,
     /// What was wrong, and the reason that the section gives for it.
     faults: Vec<(Fault, Reason)>,
     /// The databases that stand there.
@@ -52,11 +64,11 @@ pub fn collect(root: &Root) -> Section<Vec<Package>> {
     section
 }
 
-/// The installed packages of every package manager, ordered by (name, architecture, version).
+/// The installed packages and what is offered for them, in one pass over the lists of the repositories.
 ///
 /// Fails where there is no database, or none that can be read.
-pub fn read(root: &Root) -> Result<Collected<Vec<Package>>, Error> {
-    let Found { packages, faults, databases, mut closed } = find(root);
+pub fn survey(root: &Root) -> Result<Collected<Survey>, Error> {
+    let Found { packages, candidates, faults, databases, mut closed } = find(root);
     if databases == 0 {
         return Err(Error::Missing { path: dpkg::STATUS.into() });
     }
@@ -67,19 +79,14 @@ pub fn read(root: &Root) -> Result<Collected<Vec<Package>>, Error> {
     }
     let mut faults: Vec<Fault> = faults.into_iter().map(|(fault, _)| fault).collect();
     faults.extend(closed.iter().map(|error| Fault::new("package database", None, error)));
-    Ok(Collected { items: packages, faults })
-}
-
-/// What the apt repositories that the host is configured for offered when it last asked them. A host
-/// without lists has none, and no fault.
-pub fn candidates(root: &Root) -> Collected<Candidates> {
-    apt::candidates(root)
+    Ok(Collected { items: Survey { packages, candidates }, faults })
 }
 
 fn find(root: &Root) -> Found {
     let mut found = Found::default();
     found.add(dpkg::read(root));
-    let faults = apt::tell_origins(root, &mut found.packages);
+    let Collected { items, faults } = apt::survey(root, &mut found.packages);
+    found.candidates = items;
     found.faults.extend(faults.into_iter().map(|fault| (fault, Reason::Unsupported)));
     found.add(apk::read(root));
     match rpm::read(root) {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bartizan_core::verdict::Reason;
 use bartizan_core::vulnerability::matching::Tuple;
-use bartizan_probe::fault::Fault;
+use bartizan_probe::fault::{Collected, Fault};
 use bartizan_probe::root::{Error, Limit, Root};
 use bartizan_probe::{os, packages};
 
@@ -52,19 +52,11 @@ fn read_root(root: &Root) -> Inventory {
             return inventory;
         }
     };
-    // Each reads the lists of all repositories, which takes longer than all that is done with them.
-    let (installed, candidates) = std::thread::scope(|scope| {
-        let candidates = scope.spawn(|| packages::candidates(root));
-        let installed = packages::read(root);
-        // A reader that fell leaves no candidates: fixes are then told as published alone.
-        (installed, candidates.join().unwrap_or_default())
-    });
-    inventory.candidates = candidates.items;
-    inventory.unknown.extend(candidates.faults.iter().map(of_fault));
-    match installed {
-        Ok(collected) => {
-            inventory.tuples = collected.items.iter().map(|package| Tuple::of(&system, package)).collect();
-            inventory.unknown.extend(collected.faults.iter().map(of_fault));
+    match packages::survey(root) {
+        Ok(Collected { items, faults }) => {
+            inventory.tuples = items.packages.iter().map(|package| Tuple::of(&system, package)).collect();
+            inventory.candidates = items.candidates;
+            inventory.unknown.extend(faults.iter().map(of_fault));
         }
         Err(error) => inventory.unknown.push(of_error("packages", &error)),
     }

@@ -1,15 +1,17 @@
 //! What apt's lists tell (apt-get(8), sources.list(5)): who built a package, and what could be installed.
 //!
 //! A repository's `Release` names its `Origin`; beside it lie the `Packages` files with what it offers.
-//! They hold everything that a distribution has, so they are read once, as a stream.
+//! They hold everything that a distribution has, so they are read once, as a stream, and only what is
+//! installed is kept.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 use std::io::{BufRead, BufReader, Read};
 
 use bartizan_core::fact::{Package, PackageManager};
 use flate2::bufread::MultiGzDecoder;
 
 use super::control::{Next, Stanzas};
+use super::unpack::Unpacked;
 use super::{Candidates, lz4, tell};
 use crate::fault::{Collected, Fault, Place};
 use crate::root::{Error, Limit, Root};
@@ -61,45 +63,53 @@ struct Offer<'a> {
     architecture: &'a str,
 }
 
-/// Sets the origin of each dpkg package that a list names with its version and architecture. Where
-/// several do, the host's own distribution is taken for the builder if it is one of them: others repeat
-/// its packages, it does not repeat theirs.
-pub(super) fn tell_origins(root: &Root, packages: &mut [Package]) -> Vec<Fault> {
-    let mut faults = Vec::new();
-    let mut by_name: BTreeMap<String, Vec<&mut Package>> = BTreeMap::new();
-    for package in packages.iter_mut().filter(|package| package.manager == PackageManager::Dpkg) {
-        by_name.entry(package.name.clone()).or_default().push(package);
-    }
-    if by_name.is_empty() {
-        return faults;
-    }
-    let distribution = crate::os::read(root).map(|system| system.id).unwrap_or_default();
-    let is_own = |origin: &str| {
-        origin.split([' ', '-']).next().is_some_and(|word| word.eq_ignore_ascii_case(&distribution))
-    };
-    let mut listed: BTreeSet<(String, String)> = BTreeSet::new();
-    for_each(root, &mut faults, |list, offer| {
-        let (Some(origin), Some(packages)) = (&list.origin, by_name.get_mut(offer.name)) else { return };
-        for package in packages {
-            if package.version != offer.version || package.architecture != offer.architecture {
-                continue;
-            }
-            let key = (package.name.clone(), package.architecture.clone());
-            if listed.insert(key) || is_own(origin) {
-                package.origin = Some(origin.clone());
-            }
-        }
-    });
-    faults
+/// What is asked of the lists.
+struct Sieve<'a> {
+    /// The packages of dpkg, by name.
+    installed: HashMap<String, Vec<&'a mut Package>>,
+    /// The host's own distribution.
+    distribution: String,
+    /// Names and architectures of which a builder is known from a list.
+    listed: BTreeSet<(String, String)>,
+    candidates: Candidates,
 }
 
-/// What the repositories offer.
-pub(super) fn candidates(root: &Root) -> Collected<Candidates> {
-    let mut collected = Collected::<Candidates>::default();
-    for_each(root, &mut collected.faults, |_, offer| {
+impl Sieve<'_> {
+    /// Notes that a version is offered, and the origin of the packages that are this very one. Where
+    /// several repositories list it, the host's own distribution is taken for the builder if it is one of
+    /// them: others repeat its packages, it does not repeat theirs.
+    fn take(&mut self, origin: Option<&str>, offer: &Offer<'_>) {
+        let Some(packages) = self.installed.get_mut(offer.name) else { return };
         let key = (offer.name.to_owned(), offer.architecture.to_owned());
-        collected.items.entry(key).or_default().push(offer.version.to_owned());
-    });
+        self.candidates.entry(key.clone()).or_default().push(offer.version.to_owned());
+        let Some(origin) = origin else { return };
+        let word = origin.split([' ', '-']).next();
+        let is_own = word.is_some_and(|word| word.eq_ignore_ascii_case(&self.distribution));
+        for package in packages {
+            let is_it = package.version == offer.version && package.architecture == offer.architecture;
+            if is_it && (self.listed.insert(key.clone()) || is_own) {
+                package.origin = Some(origin.to_owned());
+            }
+        }
+    }
+}
+
+/// Sets the origin of each dpkg package that a list names with its version and architecture, and gives
+/// what the repositories offer under the names of those packages.
+pub(super) fn survey(root: &Root, packages: &mut [Package]) -> Collected<Candidates> {
+    let mut collected = Collected::default();
+    let mut installed: HashMap<String, Vec<&mut Package>> = HashMap::new();
+    for package in packages.iter_mut().filter(|package| package.manager == PackageManager::Dpkg) {
+        installed.entry(package.name.clone()).or_default().push(package);
+    }
+    if installed.is_empty() {
+        return collected;
+    }
+    let distribution = crate::os::read(root).map(|system| system.id).unwrap_or_default();
+    let (listed, candidates) = (BTreeSet::new(), Candidates::new());
+    let mut sieve = Sieve { installed, distribution, listed, candidates };
+    for_each(root, &mut collected.faults, &mut sieve);
+    collected.items = sieve.candidates;
     for versions in collected.items.values_mut() {
         versions.sort_unstable();
         versions.dedup();
@@ -107,8 +117,8 @@ pub(super) fn candidates(root: &Root) -> Collected<Candidates> {
     collected
 }
 
-/// Every package of every list, in the order of the lists' names.
-fn for_each(root: &Root, faults: &mut Vec<Fault>, mut visit: impl FnMut(&List<'_>, Offer<'_>)) {
+/// Puts every list through the sieve, in the order of their names.
+fn for_each(root: &Root, faults: &mut Vec<Fault>, sieve: &mut Sieve<'_>) {
     let names = match root.names(FOLDER) {
         Ok(names) => names,
         Err(Error::Missing { .. }) => return,
@@ -130,7 +140,7 @@ fn for_each(root: &Root, faults: &mut Vec<Fault>, mut visit: impl FnMut(&List<'_
         let release = releases.iter().filter(|(stem, _)| name.starts_with(stem));
         let origin = release.max_by_key(|(stem, _)| stem.len()).and_then(|(_, origin)| origin.clone());
         let list = List { name, compression, origin };
-        if let Err(fault) = read(root, &list, faults, &mut visit) {
+        if let Err(fault) = read(root, &list, faults, sieve) {
             tell(faults, || fault);
         }
     }
@@ -164,25 +174,24 @@ fn origin(root: &Root, name: &str, faults: &mut Vec<Fault>) -> Option<String> {
     field("Origin").or_else(|| field("Label")).or_else(site)
 }
 
-fn read(
-    root: &Root,
-    list: &List<'_>,
-    faults: &mut Vec<Fault>,
-    visit: &mut impl FnMut(&List<'_>, Offer<'_>),
-) -> Result<(), Fault> {
+fn read(root: &Root, list: &List<'_>, faults: &mut Vec<Fault>, sieve: &mut Sieve<'_>) -> Result<(), Fault> {
     let path = format!("{FOLDER}/{}", list.name);
     let fault = |problem: &dyn std::fmt::Display| Fault::new(&path, None, problem);
     if let Compression::Unread(name) = list.compression {
         return Err(fault(&format_args!("is compressed with {name}, which is not read")));
     }
     let file = BufReader::with_capacity(BLOCK_BYTES, root.open(&path).map_err(|error| fault(&error))?);
-    let unpacked: Box<dyn Read> = match list.compression {
+    let unpacked: Box<dyn Read + Send> = match list.compression {
         Compression::Gzip => Box::new(MultiGzDecoder::new(file)),
         Compression::Lz4 => Box::new(lz4::Decoder::new(file)),
         Compression::None | Compression::Unread(_) => Box::new(file),
     };
-    let mut stanzas = Stanzas::new(BufReader::with_capacity(BLOCK_BYTES, unpacked.take(LIST.bytes)));
-    let result = read_stanzas(&path, &mut stanzas, faults, &mut |offer| visit(list, offer));
+    // One thread unpacks while the other reads: a distribution's whole list lies in one file.
+    let result = std::thread::scope(|scope| {
+        let unpacked = Unpacked::start(scope, unpacked.take(LIST.bytes))?;
+        let mut stanzas = Stanzas::new(unpacked);
+        read_stanzas(&path, &mut stanzas, faults, list.origin.as_deref(), sieve)
+    });
     result.map_err(|error| fault(&format_args!("can't be read further: {error}")))
 }
 
@@ -190,7 +199,8 @@ fn read_stanzas<R: BufRead>(
     path: &str,
     stanzas: &mut Stanzas<R>,
     faults: &mut Vec<Fault>,
-    visit: &mut impl FnMut(Offer<'_>),
+    origin: Option<&str>,
+    sieve: &mut Sieve<'_>,
 ) -> std::io::Result<()> {
     loop {
         let line = match stanzas.next()? {
@@ -206,15 +216,19 @@ fn read_stanzas<R: BufRead>(
                         _ => continue,
                     }
                     // They stand among the first; what follows is nine tenths of the list.
-                    if name.is_some() && version.is_some() && architecture.is_some() {
+                    let is_asked = name.is_none_or(|name| sieve.installed.contains_key(name));
+                    if !is_asked || name.is_some() && version.is_some() && architecture.is_some() {
                         break;
                     }
                 }
-                if let (Some(name), Some(version), Some(architecture)) = (name, version, architecture) {
-                    visit(Offer { name, version, architecture });
-                    continue;
+                match (name, version, architecture) {
+                    (Some(name), _, _) if !sieve.installed.contains_key(name) => continue,
+                    (Some(name), Some(version), Some(architecture)) => {
+                        sieve.take(origin, &Offer { name, version, architecture });
+                        continue;
+                    }
+                    _ => stanza.line,
                 }
-                stanza.line
             }
         };
         tell(faults, || Fault::new(path, Some(Place::Line(line)), "names no package with its version"));

@@ -65,7 +65,10 @@ impl<R: BufRead> Stanzas<R> {
                     break;
                 }
                 first = self.lines.saturating_add(1);
-            } else if self.buffer.len() >= STANZA_BYTES {
+                continue;
+            }
+            self.run()?;
+            if self.buffer.len() >= STANZA_BYTES {
                 too_long = true;
                 // Of what is skipped nothing is kept but that it was there.
                 self.buffer.truncate(1);
@@ -78,6 +81,20 @@ impl<R: BufRead> Stanzas<R> {
             return Ok(Next::End);
         }
         Ok(Next::Stanza(Stanza { bytes: &self.buffer, line: first }))
+    }
+
+    /// Appends the lines at hand up to the next that could be blank: a list is a million lines, most of
+    /// which nobody asks for.
+    fn run(&mut self) -> io::Result<()> {
+        if self.buffer.last() != Some(&b'\n') {
+            return Ok(());
+        }
+        let (run, lines) = lines_of_text(self.reader.fill_buf()?);
+        self.buffer.extend_from_slice(run);
+        self.lines = self.lines.saturating_add(lines);
+        let length = run.len();
+        self.reader.consume(length);
+        Ok(())
     }
 
     /// Appends one line, or as much of it as a stanza may hold; tells whether there was one.
@@ -126,6 +143,43 @@ fn field(text: &[u8]) -> Option<Field<'_>> {
 
 fn is_blank(line: &[u8]) -> bool {
     line.iter().all(u8::is_ascii_whitespace)
+}
+
+/// How many bytes are compared at once.
+const LANES: usize = 64;
+
+/// The whole lines before the first that begins with white space, and how many they are.
+fn lines_of_text(bytes: &[u8]) -> (&[u8], u64) {
+    let is_end = |byte: u8, after: u8| byte == b'\n' && after <= b' ';
+    if bytes.first().is_none_or(|byte| *byte <= b' ') {
+        return (&[], 0);
+    }
+    let (blocks, _) = bytes.as_chunks::<LANES>();
+    let (after, _) = bytes.get(1..).unwrap_or_default().as_chunks::<LANES>();
+    let (mut start, mut lines) = (0, 0_u64);
+    for (block, after) in blocks.iter().zip(after) {
+        let mut hit = false;
+        let mut count = 0_u8;
+        for (byte, after) in block.iter().zip(after) {
+            hit |= is_end(*byte, *after);
+            count = count.wrapping_add(u8::from(*byte == b'\n'));
+        }
+        if hit {
+            break;
+        }
+        lines += u64::from(count);
+        start += LANES;
+    }
+    let rest = bytes.get(start..).unwrap_or_default();
+    let after = rest.iter().skip(1);
+    let end = rest.iter().zip(after).position(|(byte, after)| is_end(*byte, *after));
+    let within = bytes.get(..end.map_or(bytes.len(), |end| start + end + 1)).unwrap_or_default();
+    let length = within.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+    // A line that is cut off has no end, so none of it was counted.
+    let run = within.get(..length).unwrap_or_default();
+    let tail = run.get(start..).unwrap_or_default();
+    lines += tail.iter().filter(|byte| **byte == b'\n').count() as u64;
+    (run, lines)
 }
 
 #[cfg(test)]
@@ -185,6 +239,20 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn lines_run_up_to_the_first_that_could_be_blank(text in "([aB:]{0,90}[ \t]?\n){0,6}[a ]{0,9}") {
+            let mut length = 0;
+            for line in text.split_inclusive('\n') {
+                if !line.ends_with('\n') || line.starts_with([' ', '\t', '\n']) {
+                    break;
+                }
+                length += line.len();
+            }
+            let (run, lines) = lines_of_text(text.as_bytes());
+            prop_assert_eq!(run, &text.as_bytes()[..length]);
+            prop_assert_eq!(lines, run.iter().filter(|byte| **byte == b'\n').count() as u64);
+        }
+
         #[test]
         fn no_bytes_are_too_much(bytes in prop::collection::vec(prop::sample::select(b"aB:  \n\n\t\r\xff".to_vec()), 0..200)) {
             parse(&bytes);

@@ -56,7 +56,7 @@ fn this_host_has_the_packages_that_dpkg_tells() {
     are_the_same(&rows(&collected.items), &expected(&String::from_utf8(output.stdout).unwrap()));
     assert_eq!(collected.faults, []);
     let start = Instant::now();
-    let packages = read(&Root::host()).unwrap().items;
+    let packages = survey(&Root::host()).unwrap().items.packages;
     let mut origins: BTreeMap<Option<String>, usize> = BTreeMap::new();
     packages.into_iter().for_each(|package| *origins.entry(package.origin).or_default() += 1);
     eprintln!("with their origins in {:?}: {origins:?}", start.elapsed());
@@ -73,7 +73,8 @@ fn a_real_machine_of_eight_hundred_packages_is_read_as_dpkg_reads_it() {
     let text = |name| std::fs::read_to_string(folder.join(name)).unwrap();
     let root =
         tree::root(&[("var/lib/dpkg/status", &text("dpkg-status")), ("etc/os-release", &text("os-release"))]);
-    let Collected { items, faults } = read(&root).unwrap();
+    let Collected { items, faults } = survey(&root).unwrap();
+    let items = items.packages;
     assert_eq!((items.len(), faults), (809, vec![]));
     // The table beside it is a little older: three packages came since.
     let (found, table) = (rows(&items), expected(&text("dpkg-query.tsv")));
@@ -87,11 +88,11 @@ fn a_real_machine_of_eight_hundred_packages_is_read_as_dpkg_reads_it() {
 #[test]
 fn a_root_without_a_database_is_unknown_and_not_empty() {
     let root = tree::root(&[("etc/os-release", "ID=none\n")]);
-    assert!(matches!(read(&root), Err(Error::Missing { .. })));
+    assert!(matches!(survey(&root), Err(Error::Missing { .. })));
     let section = collect(&root);
     assert_eq!(section.unknown[0].reason, Reason::Unsupported);
     let root = tree::root(&[("var/lib/dpkg/status/folder", "")]);
-    assert!(matches!(read(&root), Err(Error::NotAFile { .. })));
+    assert!(matches!(survey(&root), Err(Error::NotAFile { .. })));
     assert_eq!(collect(&root).unknown.len(), 1);
 }
 

@@ -201,7 +201,7 @@ fn older_databases_and_other_files_are_told() {
         ("var/lib/rpm/rpmdb.sqlite", "is no SQLite database", Reason::Unparsable),
     ] {
         let root = tree::root(&[(path, "anything")]);
-        let collected = packages::read(&root).unwrap();
+        let collected = packages::survey(&root).unwrap();
         assert_eq!(collected.faults, [Fault::new(format!("/{path}"), None, problem)]);
         let section = packages::collect(&root);
         assert_eq!((section.body.len(), section.unknown.len(), section.unknown[0].reason), (0, 1, reason));
