@@ -19,6 +19,7 @@ use bartizan_wire::report::Look;
 mod assignment;
 mod collect;
 mod judge;
+mod process;
 mod source;
 mod watch;
 

@@ -6,8 +6,11 @@ use bartizan_core::configuration::baseline::{self, Baseline, Examples, Reference
 use bartizan_core::document::Document;
 use bartizan_core::monitoring::health::Health;
 use bartizan_detect::detector::Detector;
-use bartizan_detect::rules::{self, Rules};
+use bartizan_detect::rules::{self, Rules, Summary};
 use bartizan_wire::policy::DOCUMENTS_LIMIT;
+
+/// Sigma's category of process starts.
+const STARTS: &str = "process_creation";
 
 /// The most problems that are told of one policy.
 const PROBLEMS_LIMIT: usize = 20;
@@ -19,6 +22,8 @@ pub(super) struct Assignment {
     pub(super) health: Vec<Health>,
     /// None where there are no rules.
     pub(super) detector: Option<Detector>,
+    /// Whether a rule asks for process starts.
+    pub(super) processes: bool,
     pub(super) problems: Vec<String>,
 }
 
@@ -35,7 +40,11 @@ impl Assignment {
         }
         if !rules.is_empty() {
             match Detector::new(&rules) {
-                Ok(detector) => assignment.detector = Some(detector),
+                Ok(detector) => {
+                    let category = |summary: &Summary| summary.source.category.as_deref() == Some(STARTS);
+                    assignment.processes = rules.summaries().iter().any(category);
+                    assignment.detector = Some(detector);
+                }
                 Err(error) => assignment.problems.push(error.to_string()),
             }
         }

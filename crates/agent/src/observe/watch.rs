@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 use bartizan_core::fact::Unseen;
 use bartizan_core::time::Timestamp;
 use bartizan_core::verdict::Reason;
+use bartizan_probe::event::process::Starts;
 use bartizan_probe::measure::Meter;
 use bartizan_probe::root::Root;
 use bartizan_wire::policy::Policy;
 
 use super::assignment::Assignment;
 use super::judge::{Judge, Judged};
-use super::{Clock, Command, Observation, Tell, Wait, wait};
+use super::{Clock, Command, Observation, Tell, Wait, process, wait};
 use crate::{detection, health};
 
 /// The shortest interval: logs are looked at in each tick.
@@ -27,6 +28,9 @@ const FILES_EVERY: u64 = 2;
 /// Measures are taken in each of so many ticks.
 const MEASURES_EVERY: u64 = 4;
 
+/// Process starts are looked at in each of so many ticks: going over /proc is what costs most here.
+const PROCESSES_EVERY: u64 = 4;
+
 /// What is watched on one host.
 pub(super) struct Watcher {
     root: Root,
@@ -37,6 +41,8 @@ pub(super) struct Watcher {
     measured: bool,
     meter: Meter,
     detection: Option<detection::Watch>,
+    /// None where no rule asks for process starts.
+    starts: Option<Starts>,
     unseen: Vec<Unseen>,
     /// A policy that waits until packages are known.
     waiting: Option<Policy>,
@@ -54,6 +60,7 @@ impl Watcher {
             measured: false,
             meter: Meter::default(),
             detection: None,
+            starts: None,
             unseen: Vec::new(),
             waiting: None,
             collected: false,
@@ -75,6 +82,9 @@ impl Watcher {
                     let mut told = self.guarded(|watcher| watcher.logs(now));
                     if ticks % FILES_EVERY == 0 {
                         told.extend(self.guarded(|watcher| watcher.files(now)));
+                    }
+                    if ticks % PROCESSES_EVERY == 0 {
+                        told.extend(self.guarded(|watcher| watcher.processes(now)));
                     }
                     if ticks % MEASURES_EVERY == 0 {
                         told.extend(self.guarded(|watcher| watcher.measures(now)));
@@ -114,9 +124,12 @@ impl Watcher {
 
     fn assign(&mut self, policy: Policy) -> Vec<Observation> {
         let now = (self.clock)();
-        let Assignment { baselines, health, detector, mut problems } = Assignment::read(policy.documents);
+        let Assignment { baselines, health, detector, processes, mut problems } =
+            Assignment::read(policy.documents);
         self.measured = !health.is_empty();
         self.health.assign(&health);
+        // One that goes on keeps what it knows: what runs already is no news.
+        self.starts = processes.then(|| self.starts.take().unwrap_or_default());
         match (detector, &mut self.detection) {
             (Some(detector), Some(watch)) => watch.assign(detector),
             (Some(detector), none) => {
@@ -149,6 +162,13 @@ impl Watcher {
             told.push(Observation::UnseenLogs(unseen));
         }
         told
+    }
+
+    fn processes(&mut self, now: Timestamp) -> Vec<Observation> {
+        match (&mut self.starts, &mut self.detection) {
+            (Some(starts), Some(watch)) => process::look(starts, watch, &self.root, now),
+            _ => Vec::new(),
+        }
     }
 
     fn files(&mut self, now: Timestamp) -> Vec<Observation> {
@@ -195,6 +215,29 @@ mod tests {
         ];
         let documents = documents.iter().map(|text| Value::parse(text).unwrap()).collect();
         Policy { wire: 1, etag: Digest::of_bytes(b"p"), documents }
+    }
+
+    #[test]
+    fn a_program_that_starts_is_tried_against_the_rules_that_ask_for_it() {
+        let sigma = "title: Odd sleep\nlevel: high\nlogsource: {product: linux, category: process_creation}\n\
+            detection: {s: {CommandLine|contains: 'sleep 31.4159'}, condition: s}\n";
+        let document = serde_json::json!({"kind": "Detection", "name": "d", "spec": {"sigma": sigma}});
+        let documents = vec![Value::parse(&document.to_string()).unwrap()];
+        let policy = Policy { wire: 1, etag: Digest::of_bytes(b"p"), documents };
+        let clock: Clock = Arc::new(|| Timestamp::from_millis(1_000));
+        let mut watcher = Watcher::new(&Root::host(), &[], clock);
+        watcher.collected = true;
+        watcher.command(Command::Assign(policy));
+        assert!(watcher.processes(Timestamp::from_millis(1_000)).is_empty(), "what runs already is no news");
+        let mut child = std::process::Command::new("sleep").arg("31.4159").spawn().unwrap();
+        let told = watcher.processes(Timestamp::from_millis(2_000));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let noticed = told.into_iter().find_map(|observation| match observation {
+            Observation::Noticed(noticed) => Some(noticed),
+            _ => None,
+        });
+        assert!(noticed.unwrap()[0].summary.starts_with("Odd sleep"));
     }
 
     #[test]
