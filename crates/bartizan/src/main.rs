@@ -32,6 +32,8 @@ mod feeds;
 #[cfg(feature = "server")]
 mod finding;
 #[cfg(feature = "server")]
+mod incident;
+#[cfg(feature = "server")]
 mod ledger;
 mod man;
 mod printer;
@@ -88,6 +90,8 @@ enum Verb {
     #[cfg(feature = "server")]
     Finding(finding::Arguments),
     #[cfg(feature = "server")]
+    Incident(incident::Arguments),
+    #[cfg(feature = "server")]
     Ledger(ledger::Arguments),
     Man(man::Arguments),
     /// Find vulnerabilities, and what closes them.
@@ -135,6 +139,8 @@ fn run(arguments: Arguments) -> Result<exit::Answer, exit::Failure> {
         Verb::Feeds(arguments) => feeds::run(arguments),
         #[cfg(feature = "server")]
         Verb::Finding(arguments) => finding::run(arguments, client),
+        #[cfg(feature = "server")]
+        Verb::Incident(arguments) => incident::run(arguments, client),
         #[cfg(feature = "server")]
         Verb::Ledger(arguments) => ledger::run(arguments, client),
         Verb::Man(arguments) => man::run(arguments),

@@ -62,6 +62,29 @@ fn a_change_is_proposed_applied_below_and_refused_above_without_its_decisions() 
 }
 
 #[test]
+fn an_incident_is_opened_by_hand_walked_and_closed() {
+    let house = House::start();
+    let opened = house.json(&["incident", "open", "The shop answers slowly"]);
+    let id = opened["id"].as_str().unwrap();
+    let does = |words: &[&str]| {
+        let done = house.run(&[&["incident"], words].concat());
+        assert!(done.status.success(), "{words:?}: {}", String::from_utf8_lossy(&done.stderr));
+    };
+    assert_eq!(house.json(&["incident", "show", id])["owner"], "ada", "whoever opens it owns it");
+    for stage in ["assess", "diagnose", "stabilise"] {
+        does(&["advance", id, stage]);
+    }
+    does(&["note", id, "--reason", "the cache was restarted"]);
+    assert_eq!(house.json(&["incident", "list"]).as_array().unwrap().len(), 1);
+    does(&["close", id, "--reason", "it answers as before"]);
+    assert!(house.json(&["incident", "list"]).as_array().unwrap().is_empty());
+    let shown = house.json(&["incident", "show", id]);
+    assert_eq!(shown["reason"], "it answers as before");
+    let again = house.run(&["incident", "close", id, "--reason", "twice"]);
+    assert_eq!(again.status.code(), Some(2));
+}
+
+#[test]
 fn documents_are_told_as_new_changed_or_the_same_before_they_are_applied() {
     let house = House::start();
     let (file, path) = house.file("documents.yaml", client::house::BASELINE);

@@ -25,7 +25,7 @@ use crate::web::{Route, Web};
 const PAGE_LIMIT: usize = 200;
 
 /// One incident in a list.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Row {
     pub id: String,
     pub title: String,
@@ -48,7 +48,7 @@ pub struct Row {
 }
 
 /// One incident with its alerts and its timeline.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Described {
     #[serde(flatten)]
     pub row: Row,
@@ -61,7 +61,7 @@ pub struct Described {
 }
 
 /// One entry of a timeline.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Told {
     pub number: u32,
     pub at: String,
@@ -74,7 +74,7 @@ pub struct Told {
 }
 
 /// A page of incidents, the newest first.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct List {
     pub incidents: Vec<Row>,
 }
@@ -89,7 +89,7 @@ pub struct Wanted {
 }
 
 /// What was opened.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Opened {
     pub id: String,
     #[serde(flatten)]

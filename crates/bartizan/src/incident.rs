@@ -1,0 +1,191 @@
+//! `bartizan incident`: coordinated responses, and what people do with them.
+
+use std::path::Path;
+
+use bartizan_server::api::Ruled;
+use bartizan_server::api::incident::{Described, List, Opened, Row};
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::client::Client;
+use crate::exit::{Answer, Failure};
+use crate::printer::{Format, Printer, Rows};
+
+/// List incidents, open one, walk it to its end.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List open incidents, the newest first.
+    List(Listing),
+    /// Show an incident with its timeline.
+    Show(One),
+    /// Open an incident by hand.
+    Open(Open),
+    /// Give an incident to somebody; to yourself where nobody is named.
+    Assign(Assign),
+    /// Bring an incident to its next stage: assess, diagnose or stabilise.
+    Advance(Advance),
+    /// Write into an incident's timeline.
+    Note(Told),
+    /// Close an incident, with the reason.
+    Close(Told),
+}
+
+#[derive(Debug, Args)]
+struct Listing {
+    /// List those that were closed, too.
+    #[arg(long)]
+    all: bool,
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
+#[derive(Debug, Args)]
+struct One {
+    /// The incident's identifier, as `incident list` prints it.
+    id: String,
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
+#[derive(Debug, Args)]
+struct Open {
+    /// What happened, in one line.
+    title: String,
+    /// The alert that it is about.
+    #[arg(long, value_name = "ALERT")]
+    alert: Option<String>,
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
+#[derive(Debug, Args)]
+struct Assign {
+    #[command(flatten)]
+    one: One,
+    /// Whose it is to be.
+    #[arg(long, value_name = "PERSON")]
+    person: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct Advance {
+    #[command(flatten)]
+    one: One,
+    /// The stage that it has come to.
+    stage: String,
+}
+
+#[derive(Debug, Args)]
+struct Told {
+    #[command(flatten)]
+    one: One,
+    /// What others have to know, or why it is over.
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+}
+
+/// What became of an act on an incident.
+#[derive(Debug, Serialize)]
+struct Done {
+    id: String,
+    act: &'static str,
+    /// `accepted` or `pending`.
+    state: &'static str,
+}
+
+pub(crate) fn run(arguments: Arguments, client: Option<&Path>) -> Result<Answer, Failure> {
+    let client = Client::open(client)?;
+    match arguments.verb {
+        Verb::List(arguments) => {
+            let query: &[_] = if arguments.all { &[("all", "true".to_owned())] } else { &[] };
+            let list: List = client.get(&["incidents"], query)?;
+            Printer::new(arguments.output).print(&list.incidents, |incidents| rows(incidents))?;
+        }
+        Verb::Show(arguments) => {
+            let incident: Described = client.get(&["incidents", &arguments.id], &[])?;
+            Printer::new(arguments.output).print(&incident, shown)?;
+        }
+        Verb::Open(arguments) => {
+            let body = json!({"title": arguments.title, "alert": arguments.alert});
+            let opened: Opened = client.post(&["incidents"], &body)?;
+            told(arguments.output, Done { id: opened.id, act: "open", state: state(opened.ruled) })?;
+        }
+        Verb::Assign(arguments) => {
+            act(&client, &arguments.one, "assign", &json!({"person": arguments.person}))?;
+        }
+        Verb::Advance(arguments) => {
+            act(&client, &arguments.one, "advance", &json!({"stage": arguments.stage}))?;
+        }
+        Verb::Note(arguments) => act(&client, &arguments.one, "note", &json!({"text": arguments.reason}))?,
+        Verb::Close(arguments) => {
+            act(&client, &arguments.one, "close", &json!({"reason": arguments.reason}))?;
+        }
+    }
+    Ok(Answer::Answered)
+}
+
+const fn state(ruled: Ruled) -> &'static str {
+    match ruled {
+        Ruled::Accepted => "accepted",
+        Ruled::Pending => "pending",
+    }
+}
+
+fn act(client: &Client, one: &One, act: &'static str, body: &serde_json::Value) -> Result<(), Failure> {
+    let ruled = client.post(&["incidents", &one.id, act], body)?;
+    told(one.output, Done { id: one.id.clone(), act, state: state(ruled) })
+}
+
+fn told(output: Format, done: Done) -> Result<(), Failure> {
+    Printer::new(output).print(&done, |done| Rows {
+        header: vec!["id", "act", "state"],
+        rows: vec![vec![done.id.clone(), done.act.to_owned(), done.state.to_owned()]],
+    })
+}
+
+fn rows(incidents: &[Row]) -> Rows {
+    let row = |incident: &Row| {
+        vec![
+            incident.id.clone(),
+            incident.severity.clone(),
+            incident.stage.clone(),
+            incident.title.clone(),
+            incident.owner.clone().unwrap_or_default(),
+            incident.alerts.to_string(),
+            incident.opened_at.clone(),
+        ]
+    };
+    let header = vec!["id", "severity", "stage", "title", "owner", "alerts", "opened"];
+    Rows { header, rows: incidents.iter().map(row).collect() }
+}
+
+fn shown(incident: &Described) -> Rows {
+    let row = &incident.row;
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    let mut say = |field: &str, value: String| rows.push(vec![field.to_owned(), value]);
+    say("id", row.id.clone());
+    say("title", row.title.clone());
+    say("severity", row.severity.clone());
+    say("axes", format!("impact {}, spread {}, sensitivity {}", row.impact, row.spread, row.sensitivity));
+    say("stage", row.stage.clone());
+    say("owner", row.owner.clone().unwrap_or_default());
+    say("opened", row.opened_at.clone());
+    if let (Some(at), Some(reason)) = (&incident.closed_at, &incident.reason) {
+        say("closed", format!("{at}: {reason}"));
+    }
+    for alert in &incident.alert_ids {
+        say("alert", alert.clone());
+    }
+    for entry in &incident.timeline {
+        let by = entry.by.as_deref().unwrap_or("a rule");
+        say("timeline", format!("{} {by} {} {}", entry.at, entry.happened.replace('_', " "), entry.text));
+    }
+    Rows { header: vec!["field", "value"], rows }
+}
