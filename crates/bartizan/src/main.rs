@@ -41,6 +41,8 @@ mod scan;
 #[cfg(feature = "server")]
 mod sign_in;
 #[cfg(feature = "server")]
+mod silence;
+#[cfg(feature = "server")]
 mod up;
 mod versions;
 
@@ -99,6 +101,8 @@ enum Verb {
     #[cfg(feature = "server")]
     SignIn(sign_in::Arguments),
     #[cfg(feature = "server")]
+    Silence(silence::Arguments),
+    #[cfg(feature = "server")]
     Up(up::Arguments),
     /// Order versions as the native tools do.
     Versions(versions::Arguments),
@@ -147,6 +151,8 @@ fn run(arguments: Arguments) -> Result<exit::Answer, exit::Failure> {
         Verb::Scan(arguments) => scan::run(arguments),
         #[cfg(feature = "server")]
         Verb::SignIn(arguments) => sign_in::run(arguments, client),
+        #[cfg(feature = "server")]
+        Verb::Silence(arguments) => silence::run(arguments, client),
         #[cfg(feature = "server")]
         Verb::Up(arguments) => up::run(arguments),
         Verb::Versions(arguments) => versions::run(arguments),

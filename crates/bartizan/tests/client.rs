@@ -85,6 +85,25 @@ fn an_incident_is_opened_by_hand_walked_and_closed() {
 }
 
 #[test]
+fn a_silence_has_an_owner_a_reason_and_an_end() {
+    let house = House::start();
+    let reason = ["--reason", "the disks are being changed"];
+    let made = house.json(&[&["silence", "create", "service=shop"][..], &reason].concat());
+    let listed = house.json(&["silence", "list"]);
+    assert_eq!(listed[0]["owner"], "ada");
+    assert_eq!(listed[0]["matchers"][0], "service=shop");
+    assert!(house.json(&["silence", "end", made["id"].as_str().unwrap()]).as_array().unwrap().is_empty());
+    for (words, problem) in [
+        (&["silence", "create", "service=shop", "--lasts", "60d"][..], "longer than"),
+        (&["silence", "create", "nonsense"][..], "not a matcher"),
+    ] {
+        let refused = house.run(&[words, &reason].concat());
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(refused.status.code() == Some(2) && said.contains(problem), "{said}");
+    }
+}
+
+#[test]
 fn documents_are_told_as_new_changed_or_the_same_before_they_are_applied() {
     let house = House::start();
     let (file, path) = house.file("documents.yaml", client::house::BASELINE);

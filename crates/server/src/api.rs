@@ -25,6 +25,7 @@ pub mod incident;
 pub mod ledger;
 pub mod posture;
 pub mod session;
+pub mod silence;
 pub mod vulnerability;
 
 /// How long an act waits for its stage before it is answered as pending.
@@ -45,6 +46,7 @@ pub fn routes() -> Vec<Route> {
         ledger::routes(),
         posture::routes(),
         session::routes(),
+        silence::routes(),
         vulnerability::routes(),
     ];
     nouns.into_iter().flatten().collect()

@@ -1,5 +1,6 @@
 //! Problems: how an error becomes an answer (RFC 9457), by its class.
 
+use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bartizan_core::error::Class;
@@ -78,6 +79,27 @@ impl From<bartizan_store::Error> for Problem {
 impl From<bartizan_wire::Error> for Problem {
     fn from(error: bartizan_wire::Error) -> Self {
         Self::new(error.class(), error)
+    }
+}
+
+/// A request's body in JSON; one that can't be read is a problem that says where.
+#[derive(Debug)]
+pub struct Body<T>(pub T);
+
+impl<S: Send + Sync, T: serde::de::DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        match axum::Json::<T>::from_request(request, state).await {
+            Ok(axum::Json(body)) => Ok(Body(body)),
+            Err(rejection) => {
+                let class = match rejection.status() {
+                    StatusCode::PAYLOAD_TOO_LARGE => Class::Limit,
+                    _ => Class::Invalid,
+                };
+                Err(Problem::new(class, rejection.body_text()))
+            }
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Answer, Ruled, decide};
 use crate::auth::{READERS, RESPONDERS};
-use crate::problem::Problem;
+use crate::problem::{Body, Problem};
 use crate::web::{Route, Web};
 
 /// The most alerts that one page lists.
@@ -136,7 +136,7 @@ pub(super) fn routes() -> Vec<Route> {
                 |State(web): State<Web>,
                  Extension(person): Extension<Person>,
                  Path(alert): Path<String>,
-                 Json(because): Json<Because>| async move {
+                 Body(because): Body<Because>| async move {
                     let ruled: Answer<Ruled> = close(&web, &person, &alert, &because).await.map(Json);
                     ruled
                 },

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::document::File;
 use super::{Act, Answer, Ruled, decide_with};
 use crate::auth::{OPERATORS, READERS};
-use crate::problem::Problem;
+use crate::problem::{Body, Problem};
 use crate::stages::change::Details;
 use crate::web::{Route, Web};
 
@@ -220,7 +220,7 @@ fn details(details: &Details) -> Result<Value, Problem> {
 async fn propose(
     State(web): State<Web>,
     Extension(person): Extension<Person>,
-    Json(proposal): Json<Proposal>,
+    Body(proposal): Body<Proposal>,
 ) -> Answer<Proposed> {
     let content = content(&proposal)?;
     let digest = content.digest();
@@ -236,7 +236,7 @@ async fn edit(
     State(web): State<Web>,
     Extension(person): Extension<Person>,
     Path(change): Path<String>,
-    Json(proposal): Json<Proposal>,
+    Body(proposal): Body<Proposal>,
 ) -> Answer<Proposed> {
     let content = content(&proposal)?;
     let digest = content.digest();
@@ -250,7 +250,7 @@ async fn act(
     State(web): State<Web>,
     Extension(person): Extension<Person>,
     Path((change, act)): Path<(String, String)>,
-    Json(does): Json<Does>,
+    Body(does): Body<Does>,
 ) -> Answer<Ruled> {
     let known = ["test", "review", "approve", "reject", "break-glass", "apply", "withdraw"];
     if !known.contains(&act.as_str()) {

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Answer;
 use crate::auth::{OPERATORS, READERS};
-use crate::problem::Problem;
+use crate::problem::{Body, Problem};
 use crate::web::{Route, Web};
 
 /// The environment where applying asks for no decision.
@@ -106,7 +106,7 @@ async fn apply(
     State(web): State<Web>,
     Extension(person): Extension<Person>,
     Path(environment): Path<String>,
-    Json(files): Json<Files>,
+    Body(files): Body<Files>,
 ) -> Answer<Applied> {
     if environment != OPEN_ENVIRONMENT {
         let problem =

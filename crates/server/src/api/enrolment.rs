@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Answer;
 use crate::auth::OPERATORS;
-use crate::problem::Problem;
+use crate::problem::{Body, Problem};
 use crate::web::{Route, Web};
 
 /// How long a key works where nobody says.
@@ -61,7 +61,7 @@ pub(super) fn routes() -> Vec<Route> {
         roles: Some(OPERATORS),
         summary: Some("Make a key by which hosts enrol. It is shown once."),
         handler: post(
-            |State(web): State<Web>, Extension(_): Extension<Person>, Json(wanted): Json<Wanted>| async move {
+            |State(web): State<Web>, Extension(_): Extension<Person>, Body(wanted): Body<Wanted>| async move {
                 let made: Answer<Created> = create(&web, wanted).await.map(Json);
                 made
             },

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::alert::{Because, Filter};
 use super::{Act, Answer, Ruled, decide_with};
 use crate::auth::{READERS, RESPONDERS};
-use crate::problem::Problem;
+use crate::problem::{Body, Problem};
 use crate::stages::incident::{Advance, Assignment, Opening};
 use crate::web::{Route, Web};
 
@@ -248,7 +248,7 @@ fn value(details: &impl Serialize) -> Result<Option<Value>, Problem> {
 async fn open(
     State(web): State<Web>,
     Extension(person): Extension<Person>,
-    Json(wanted): Json<Wanted>,
+    Body(wanted): Body<Wanted>,
 ) -> Answer<Opened> {
     let id = IncidentId::mint(web.ambient.now(), web.ambient.random()).to_string();
     let alert = match wanted.alert {
@@ -265,7 +265,7 @@ async fn assign(
     State(web): State<Web>,
     Extension(person): Extension<Person>,
     Path(incident): Path<String>,
-    Json(owner): Json<Owner>,
+    Body(owner): Body<Owner>,
 ) -> Answer<Ruled> {
     let to = match owner.person {
         None => person.id,
@@ -284,7 +284,7 @@ async fn rate(
     State(web): State<Web>,
     Extension(person): Extension<Person>,
     Path(incident): Path<String>,
-    Json(judged): Json<Judged>,
+    Body(judged): Body<Judged>,
 ) -> Answer<Ruled> {
     let Judged { impact, spread, sensitivity, reason } = judged;
     let details = value(&Rating { impact, spread, sensitivity })?;
@@ -296,7 +296,7 @@ async fn advance(
     State(web): State<Web>,
     Extension(person): Extension<Person>,
     Path(incident): Path<String>,
-    Json(next): Json<Next>,
+    Body(next): Body<Next>,
 ) -> Answer<Ruled> {
     let to: Stage = next.stage.parse().map_err(|error| Problem::new(Class::Invalid, error))?;
     let details = value(&Advance { to })?;
@@ -308,7 +308,7 @@ async fn note(
     State(web): State<Web>,
     Extension(person): Extension<Person>,
     Path(incident): Path<String>,
-    Json(note): Json<Note>,
+    Body(note): Body<Note>,
 ) -> Answer<Ruled> {
     let act = Act { reason: note.text.clone(), ..Act::new("incident.note", &incident) };
     decide_with(&web, &person, act).await.map(Json)
@@ -318,7 +318,7 @@ async fn close(
     State(web): State<Web>,
     Extension(person): Extension<Person>,
     Path(incident): Path<String>,
-    Json(because): Json<Because>,
+    Body(because): Body<Because>,
 ) -> Answer<Ruled> {
     let act = Act { reason: because.reason.clone(), ..Act::new("incident.close", &incident) };
     decide_with(&web, &person, act).await.map(Json)

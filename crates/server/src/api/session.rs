@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Answer;
 use crate::auth;
-use crate::problem::Problem;
+use crate::problem::{Body, Problem};
 use crate::web::{Route, Web};
 
 /// Who is signed in.
@@ -80,7 +80,7 @@ async fn sign_in(State(web): State<Web>, Form(form): Form<Link>) -> Result<Respo
     Ok(([(header::SET_COOKIE, auth::set_cookie(&token))], Redirect::to("/")).into_response())
 }
 
-async fn open(State(web): State<Web>, Json(form): Json<Link>) -> Answer<Session> {
+async fn open(State(web): State<Web>, Body(form): Body<Link>) -> Answer<Session> {
     Ok(Json(Session { token: used(&web, &form.link).await? }))
 }
 

@@ -1,0 +1,98 @@
+//! `bartizan silence`: asking not to be told for a while.
+
+use std::path::Path;
+
+use bartizan_server::api::silence::{Created, List, Row};
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use crate::client::Client;
+use crate::exit::{Answer, Failure};
+use crate::printer::{Format, Printer, Rows};
+
+/// List silences, make one, end one.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List silences that have not ended.
+    List(Output),
+    /// Ask that nobody be told of matching alerts for a while. They open and are seen all the same.
+    Create(Create),
+    /// End a silence now: what still fires is told.
+    End(End),
+}
+
+#[derive(Debug, Args)]
+struct Output {
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
+#[derive(Debug, Args)]
+struct Create {
+    /// A matcher over the alert's labels, as service=shop or alertname=~disk-.*; all must hold.
+    #[arg(required = true, value_name = "MATCHER")]
+    matchers: Vec<String>,
+    /// Why nobody needs to be told.
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// How long: 2h, 30m, 7d.
+    #[arg(long, value_name = "DURATION", default_value = "2h")]
+    lasts: String,
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(Debug, Args)]
+struct End {
+    /// The silence's identifier, as `silence list` prints it.
+    id: String,
+    #[command(flatten)]
+    output: Output,
+}
+
+pub(crate) fn run(arguments: Arguments, client: Option<&Path>) -> Result<Answer, Failure> {
+    let client = Client::open(client)?;
+    match arguments.verb {
+        Verb::List(arguments) => {
+            let list: List = client.get(&["silences"], &[])?;
+            Printer::new(arguments.output).print(&list.silences, |silences| rows(silences))?;
+        }
+        Verb::Create(arguments) => {
+            let body = json!({
+                "matchers": arguments.matchers, "reason": arguments.reason, "lasts": arguments.lasts,
+            });
+            let created: Created = client.post(&["silences"], &body)?;
+            Printer::new(arguments.output.output).print(&created, |created| Rows {
+                header: vec!["id", "ends"],
+                rows: vec![vec![created.id.clone(), created.ends_at.clone()]],
+            })?;
+        }
+        Verb::End(arguments) => {
+            let left: List = client.post(&["silences", &arguments.id, "end"], &())?;
+            Printer::new(arguments.output.output).print(&left.silences, |silences| rows(silences))?;
+        }
+    }
+    Ok(Answer::Answered)
+}
+
+fn rows(silences: &[Row]) -> Rows {
+    let row = |silence: &Row| {
+        vec![
+            silence.id.clone(),
+            silence.matchers.join(" "),
+            silence.owner.clone(),
+            silence.reason.clone(),
+            silence.ends_at.clone(),
+        ]
+    };
+    Rows {
+        header: vec!["id", "matchers", "owner", "reason", "ends"],
+        rows: silences.iter().map(row).collect(),
+    }
+}
