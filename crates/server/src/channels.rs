@@ -37,11 +37,12 @@ impl Channels {
 
     /// Sends a message by every way that the receiver has; the first that fails is the outcome.
     pub(crate) async fn send(&self, receiver: &Receiver, message: &Message) -> Result<(), String> {
+        // Before anything is sent: what fails each time would send the rest each time.
+        if receiver.email.is_some() {
+            return Err("mail can't be sent yet".to_owned());
+        }
         if let Some(webhook) = &receiver.webhook {
             self.webhook.send(&webhook.url, &receiver.name, message, &self.console).await?;
-        }
-        if receiver.email.is_some() {
-            return Err("mail is not set up".to_owned());
         }
         Ok(())
     }

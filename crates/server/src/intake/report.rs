@@ -124,7 +124,10 @@ async fn accept(
     now: Timestamp,
 ) -> Result<Result<Report, String>, Problem> {
     // Over the message itself, so that another message under the same place is told apart.
-    let text = serde_json::to_vec(&report).unwrap_or_default();
+    let text = match serde_json::to_vec(&report) {
+        Ok(text) => text,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
     let tuples = match tuples(state, asset, &report).await? {
         Ok(tuples) => tuples,
         Err(problem) => return Ok(Err(problem)),
