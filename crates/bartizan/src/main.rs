@@ -36,6 +36,8 @@ mod incident;
 #[cfg(feature = "server")]
 mod ledger;
 mod man;
+#[cfg(feature = "server")]
+mod openapi;
 mod printer;
 mod scan;
 #[cfg(feature = "server")]
@@ -49,7 +51,7 @@ mod versions;
 use std::process::ExitCode;
 
 use bartizan_core::time::Timestamp;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 /// Watches a fleet: its configuration, its vulnerabilities, its health, its incidents.
 #[derive(Debug, Parser)]
@@ -96,6 +98,8 @@ enum Verb {
     #[cfg(feature = "server")]
     Ledger(ledger::Arguments),
     Man(man::Arguments),
+    #[cfg(feature = "server")]
+    Openapi(openapi::Arguments),
     /// Find vulnerabilities, and what closes them.
     Scan(scan::Arguments),
     #[cfg(feature = "server")]
@@ -108,8 +112,25 @@ enum Verb {
     Versions(versions::Arguments),
 }
 
+/// The tree of verbs, with the words that are the same for all of them.
+fn command() -> clap::Command {
+    complete(Arguments::command())
+}
+
+fn complete(mut command: clap::Command) -> clap::Command {
+    let has_format = command.get_arguments().any(|argument| argument.get_id() == "output");
+    if has_format {
+        command = command.mut_arg("output", |argument| match argument.get_help() {
+            Some(_) => argument,
+            None => argument.help("How the answer is printed"),
+        });
+    }
+    command.mut_subcommands(complete)
+}
+
 fn main() -> ExitCode {
-    match run(Arguments::parse()) {
+    let arguments = Arguments::from_arg_matches(&command().get_matches());
+    match arguments.map_or_else(|error| error.exit(), run) {
         Ok(code) => code.into(),
         Err(failure) => failure.report(),
     }
@@ -148,6 +169,8 @@ fn run(arguments: Arguments) -> Result<exit::Answer, exit::Failure> {
         #[cfg(feature = "server")]
         Verb::Ledger(arguments) => ledger::run(arguments, client),
         Verb::Man(arguments) => man::run(arguments),
+        #[cfg(feature = "server")]
+        Verb::Openapi(arguments) => openapi::run(arguments),
         Verb::Scan(arguments) => scan::run(arguments),
         #[cfg(feature = "server")]
         Verb::SignIn(arguments) => sign_in::run(arguments, client),
@@ -164,4 +187,35 @@ fn run(arguments: Arguments) -> Result<exit::Answer, exit::Failure> {
 fn now() -> Timestamp {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::command;
+
+    /// Every verb and option that says nothing of itself.
+    fn silent(command: &clap::Command, path: &str, found: &mut Vec<String>) {
+        let path = format!("{path} {}", command.get_name());
+        if command.get_about().is_none() {
+            found.push(path.clone());
+        }
+        for argument in command.get_arguments() {
+            if argument.get_help().or(argument.get_long_help()).is_none() && !argument.is_hide_set() {
+                found.push(format!("{path} {}", argument.get_id()));
+            }
+        }
+        command.get_subcommands().for_each(|verb| silent(verb, &path, found));
+    }
+
+    #[test]
+    fn every_verb_and_every_option_says_what_it_is_for() {
+        let mut found = Vec::new();
+        silent(&command(), "", &mut found);
+        assert!(found.is_empty(), "{found:#?}");
+    }
+
+    #[test]
+    fn the_tree_of_verbs_holds_together() {
+        command().debug_assert();
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::asset::{Class, LABELS_LIMIT, Life, NAME_BYTES_LIMIT};
@@ -23,10 +24,12 @@ pub struct Key {
 }
 
 /// What an asset that enrols by a key becomes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Grant {
+    #[schemars(length(min = 1, max = NAME_BYTES_LIMIT))]
     pub service: String,
+    #[schemars(length(min = 1, max = NAME_BYTES_LIMIT))]
     pub environment: String,
     #[serde(default)]
     pub class: Class,
@@ -41,7 +44,7 @@ pub struct Grant {
 }
 
 /// A range of addresses: `192.0.2.0/24`, `2001:db8::/32`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct Network {
     address: IpAddr,

@@ -9,6 +9,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use regex::Regex;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Labels by name.
@@ -21,9 +22,9 @@ pub const MATCHER_BYTES_LIMIT: usize = 1_024;
 const PATTERN_BYTES_LIMIT: usize = 1 << 20;
 
 /// Matchers that must all hold; an empty selector holds for everything.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
-pub struct Selector(Vec<Matcher>);
+pub struct Selector(#[schemars(with = "Vec<String>")] Vec<Matcher>);
 
 /// One condition on one label.
 #[derive(Clone, Debug)]

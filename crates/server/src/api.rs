@@ -23,6 +23,7 @@ pub mod feed;
 pub mod finding;
 pub mod incident;
 pub mod ledger;
+pub mod openapi;
 pub mod posture;
 pub mod session;
 pub mod silence;
@@ -44,12 +45,36 @@ pub fn routes() -> Vec<Route> {
         finding::routes(),
         incident::routes(),
         ledger::routes(),
+        openapi::routes(),
         posture::routes(),
         session::routes(),
         silence::routes(),
         vulnerability::routes(),
     ];
     nouns.into_iter().flatten().collect()
+}
+
+/// The shape of every route, with the name of its noun.
+pub(crate) fn shapes() -> Vec<(&'static str, openapi::Shape)> {
+    let nouns = [
+        ("alert", alert::shapes()),
+        ("asset", asset::shapes()),
+        ("baseline", baseline::shapes()),
+        ("change", change::shapes()),
+        ("document", document::shapes()),
+        ("enrolment", enrolment::shapes()),
+        ("feed", feed::shapes()),
+        ("finding", finding::shapes()),
+        ("incident", incident::shapes()),
+        ("ledger", ledger::shapes()),
+        ("openapi", openapi::shapes()),
+        ("posture", posture::shapes()),
+        ("session", session::shapes()),
+        ("silence", silence::shapes()),
+        ("vulnerability", vulnerability::shapes()),
+    ];
+    let named = nouns.into_iter().map(|(noun, shapes)| shapes.into_iter().map(move |shape| (noun, shape)));
+    named.flatten().collect()
 }
 
 /// An answer in JSON, or a problem.

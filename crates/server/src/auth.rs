@@ -18,7 +18,7 @@ use crate::problem::Problem;
 use crate::web::Web;
 
 /// The cookie that holds a session's token.
-const COOKIE: &str = "__Host-bartizan";
+pub(crate) const COOKIE: &str = "__Host-bartizan";
 
 /// How long a session lasts.
 pub const SESSION: Duration = Duration::from_hours(12);

@@ -1,6 +1,7 @@
 //! Problems: how an error becomes an answer (RFC 9457), by its class.
 
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bartizan_core::error::Class;
@@ -99,6 +100,21 @@ impl<S: Send + Sync, T: serde::de::DeserializeOwned> FromRequest<S> for Body<T> 
                 };
                 Err(Problem::new(class, rejection.body_text()))
             }
+        }
+    }
+}
+
+/// The fields of a request's query; those that make no sense are a problem that names them.
+#[derive(Debug)]
+pub struct Query<T>(pub T);
+
+impl<S: Send + Sync, T: serde::de::DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match axum::extract::Query::<T>::from_request_parts(parts, state).await {
+            Ok(axum::extract::Query(query)) => Ok(Query(query)),
+            Err(rejection) => Err(Problem::new(Class::Invalid, rejection.body_text())),
         }
     }
 }

@@ -1,12 +1,15 @@
 //! How bad an incident is: three axes that people judge one by one, and the level they give.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::monitoring::alert::Alert;
 use crate::severity::Severity;
 
 /// What the incident does to whoever relies on what it touches.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Impact {
     /// Nobody notices yet.
@@ -21,7 +24,9 @@ pub enum Impact {
 }
 
 /// How far it reaches.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Spread {
     #[default]
@@ -31,7 +36,9 @@ pub enum Spread {
 }
 
 /// The most sensitive data within its reach.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Sensitivity {
     /// None, or what anybody may see.

@@ -1,6 +1,6 @@
 //! Alerts: what a human must look at, and what people do about it.
 
-use axum::extract::{Extension, Path, Query, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::Method;
 use axum::response::Json;
 use axum::routing::{get, post};
@@ -10,9 +10,10 @@ use bartizan_core::person::Person;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::openapi::Shape;
 use super::{Answer, Ruled, decide};
 use crate::auth::{READERS, RESPONDERS};
-use crate::problem::{Body, Problem};
+use crate::problem::{Body, Problem, Query};
 use crate::web::{Route, Web};
 
 /// The most alerts that one page lists.
@@ -81,7 +82,7 @@ pub struct List {
     pub alerts: Vec<Row>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 pub struct Filter {
     /// Whether those that have ended are listed, too.
     #[serde(default)]
@@ -89,10 +90,20 @@ pub struct Filter {
 }
 
 /// Why somebody does it.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 pub struct Because {
     #[serde(default)]
     pub reason: String,
+}
+
+/// What each of these routes reads and answers with.
+pub(super) fn shapes() -> Vec<Shape> {
+    vec![
+        Shape::get::<List>("/api/v1/alerts").query::<Filter>(),
+        Shape::get::<Described>("/api/v1/alerts/{alert}"),
+        Shape::post::<Ruled>("/api/v1/alerts/{alert}/acknowledge"),
+        Shape::post::<Ruled>("/api/v1/alerts/{alert}/close").body::<Because>(),
+    ]
 }
 
 pub(super) fn routes() -> Vec<Route> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::{Extension, Path, Query, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::Method;
 use axum::response::Json;
 use axum::routing::{get, post};
@@ -15,8 +15,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Answer;
 use super::finding::{self, Finding};
+use super::openapi::Shape;
 use crate::auth::{OPERATORS, READERS};
-use crate::problem::Problem;
+use crate::problem::{Problem, Query};
 use crate::web::{Route, Web};
 
 /// The most assets that one page lists.
@@ -71,9 +72,21 @@ pub struct List {
     pub after: Option<u32>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 pub struct Page {
+    /// Where the page starts: what the page before it ended with.
+    #[schemars(range(max = u32::MAX))]
     pub after: Option<u32>,
+}
+
+/// What each of these routes reads and answers with.
+pub(super) fn shapes() -> Vec<Shape> {
+    vec![
+        Shape::get::<List>("/api/v1/assets").query::<Page>(),
+        Shape::get::<Described>("/api/v1/assets/{asset}"),
+        Shape::get::<serde_json::Value>("/api/v1/assets/{asset}/facts/{section}"),
+        Shape::post::<Row>("/api/v1/assets/{asset}/retire"),
+    ]
 }
 
 pub(super) fn routes() -> Vec<Route> {

@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::asset::Verdicts;
+use super::openapi::Shape;
 use crate::auth::READERS;
 use crate::problem::Problem;
 use crate::web::{Route, Web};
@@ -42,6 +43,11 @@ pub struct Rule {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct List {
     pub baselines: Vec<Row>,
+}
+
+/// What each of these routes reads and answers with.
+pub(super) fn shapes() -> Vec<Shape> {
+    vec![Shape::get::<List>("/api/v1/baselines")]
 }
 
 pub(super) fn routes() -> Vec<Route> {

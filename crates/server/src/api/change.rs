@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::document::File;
+use super::openapi::Shape;
 use super::{Act, Answer, Ruled, decide_with};
 use crate::auth::{OPERATORS, READERS};
 use crate::problem::{Body, Problem};
@@ -73,9 +74,10 @@ pub struct List {
 }
 
 /// A change to be proposed.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Proposal {
+    #[schemars(length(min = 1))]
     pub service: String,
     pub files: Vec<File>,
     /// Documents to delete, by kind and name.
@@ -84,7 +86,7 @@ pub struct Proposal {
 }
 
 /// What somebody does with a change.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Does {
     /// The digest of what they saw.
@@ -106,6 +108,17 @@ pub struct Proposed {
     pub id: String,
     pub digest: String,
     pub ruled: Ruled,
+}
+
+/// What each of these routes reads and answers with.
+pub(super) fn shapes() -> Vec<Shape> {
+    vec![
+        Shape::get::<List>("/api/v1/changes"),
+        Shape::get::<Row>("/api/v1/changes/{change}"),
+        Shape::post::<Proposed>("/api/v1/changes").body::<Proposal>(),
+        Shape::post::<Proposed>("/api/v1/changes/{change}/edit").body::<Proposal>(),
+        Shape::post::<Ruled>("/api/v1/changes/{change}/{act}").body::<Does>(),
+    ]
 }
 
 pub(super) fn routes() -> Vec<Route> {

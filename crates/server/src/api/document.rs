@@ -17,6 +17,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Answer;
+use super::openapi::Shape;
 use crate::auth::{OPERATORS, READERS};
 use crate::problem::{Body, Problem};
 use crate::web::{Route, Web};
@@ -44,13 +45,13 @@ pub struct List {
 }
 
 /// Files of documents.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Files {
     pub files: Vec<File>,
 }
 
 /// One file.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct File {
     pub name: String,
     pub text: String,
@@ -62,6 +63,14 @@ pub struct Applied {
     pub created: Vec<String>,
     pub changed: Vec<String>,
     pub unchanged: usize,
+}
+
+/// What each of these routes reads and answers with.
+pub(super) fn shapes() -> Vec<Shape> {
+    vec![
+        Shape::get::<List>("/api/v1/documents"),
+        Shape::post::<Applied>("/api/v1/environments/{environment}/apply").body::<Files>(),
+    ]
 }
 
 pub(super) fn routes() -> Vec<Route> {

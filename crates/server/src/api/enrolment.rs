@@ -14,6 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Answer;
+use super::openapi::Shape;
 use crate::auth::OPERATORS;
 use crate::problem::{Body, Problem};
 use crate::web::{Route, Web};
@@ -25,7 +26,7 @@ const EXPIRES_IN: Duration = Duration::from_hours(1);
 const EXPIRES_IN_LIMIT: Duration = Duration::from_days(365);
 
 /// What a key is to be.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Wanted {
     /// How many hosts may enrol by it.
@@ -52,6 +53,11 @@ pub struct Created {
     pub key: String,
     pub expires_at: String,
     pub uses: u32,
+}
+
+/// What each of these routes reads and answers with.
+pub(super) fn shapes() -> Vec<Shape> {
+    vec![Shape::post::<Created>("/api/v1/enrolment-keys").body::<Wanted>()]
 }
 
 pub(super) fn routes() -> Vec<Route> {

@@ -8,6 +8,7 @@ use bartizan_core::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::openapi::Shape;
 use crate::auth::READERS;
 use crate::problem::Problem;
 use crate::web::{Route, Web};
@@ -33,6 +34,11 @@ pub struct Row {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct List {
     pub feeds: Vec<Row>,
+}
+
+/// What each of these routes reads and answers with.
+pub(super) fn shapes() -> Vec<Shape> {
+    vec![Shape::get::<List>("/api/v1/feeds")]
 }
 
 pub(super) fn routes() -> Vec<Route> {

@@ -15,6 +15,7 @@ use roaring::RoaringBitmap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::openapi::Shape;
 use crate::auth::READERS;
 use crate::problem::Problem;
 use crate::web::{Route, Web};
@@ -71,6 +72,14 @@ pub struct Group {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct List {
     pub findings: Vec<Group>,
+}
+
+/// What each of these routes reads and answers with.
+pub(super) fn shapes() -> Vec<Shape> {
+    vec![
+        Shape::get::<List>("/api/v1/findings"),
+        Shape::get::<affected::Affected>("/api/v1/findings/{kind}/{subject}").query::<affected::Object>(),
+    ]
 }
 
 pub(super) fn routes() -> Vec<Route> {

@@ -1,6 +1,6 @@
 //! Incidents: coordinated responses, how far each has come, and what people do with them.
 
-use axum::extract::{Extension, Path, Query, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::Method;
 use axum::response::Json;
 use axum::routing::{get, post};
@@ -15,9 +15,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::alert::{Because, Filter};
+use super::openapi::Shape;
 use super::{Act, Answer, Ruled, decide_with};
 use crate::auth::{READERS, RESPONDERS};
-use crate::problem::{Body, Problem};
+use crate::problem::{Body, Problem, Query};
 use crate::stages::incident::{Advance, Assignment, Opening};
 use crate::web::{Route, Web};
 
@@ -80,11 +81,13 @@ pub struct List {
 }
 
 /// What is to be opened by hand.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub struct Wanted {
+    #[schemars(length(min = 1))]
     title: String,
     /// The alert that it is about.
     #[serde(default)]
+    #[schemars(extend("format" = "uuid"))]
     alert: Option<String>,
 }
 
@@ -97,7 +100,7 @@ pub struct Opened {
 }
 
 /// Who is to own it.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 pub struct Owner {
     /// Their name; whoever asks where it is left out.
     #[serde(default)]
@@ -105,13 +108,14 @@ pub struct Owner {
 }
 
 /// The stage that it has come to.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub struct Next {
+    #[schemars(extend("enum" = ["assess", "diagnose", "stabilise"]))]
     stage: String,
 }
 
 /// The three axes, judged anew, and why.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub struct Judged {
     impact: Impact,
     spread: Spread,
@@ -121,9 +125,24 @@ pub struct Judged {
 }
 
 /// What others have to know.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub struct Note {
+    #[schemars(length(min = 1))]
     text: String,
+}
+
+/// What each of these routes reads and answers with.
+pub(super) fn shapes() -> Vec<Shape> {
+    vec![
+        Shape::get::<List>("/api/v1/incidents").query::<Filter>(),
+        Shape::get::<Described>("/api/v1/incidents/{incident}"),
+        Shape::post::<Opened>("/api/v1/incidents").body::<Wanted>(),
+        Shape::post::<Ruled>("/api/v1/incidents/{incident}/assign").body::<Owner>(),
+        Shape::post::<Ruled>("/api/v1/incidents/{incident}/rate").body::<Judged>(),
+        Shape::post::<Ruled>("/api/v1/incidents/{incident}/advance").body::<Next>(),
+        Shape::post::<Ruled>("/api/v1/incidents/{incident}/note").body::<Note>(),
+        Shape::post::<Ruled>("/api/v1/incidents/{incident}/close").body::<Because>(),
+    ]
 }
 
 pub(super) fn routes() -> Vec<Route> {

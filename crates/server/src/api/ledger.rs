@@ -1,21 +1,28 @@
 //! The ledger: its head, its newest entries, and bundles to verify elsewhere.
 
 use axum::body::Body;
-use axum::extract::{Query, State};
+use axum::extract::{Path, State};
 use axum::http::{Method, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use bartizan_core::error::Class;
+use bartizan_ledger::checkpoint::Signed;
 use bartizan_ledger::entry::Body as Kept;
+use bartizan_ledger::select;
+use bartizan_ledger::tree::{Node, proof};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::openapi::Shape;
 use crate::auth::READERS;
-use crate::problem::Problem;
+use crate::problem::{Problem, Query};
 use crate::web::{Route, Web};
 
 /// The most entries that one page lists.
 const PAGE_LIMIT: usize = 100;
+
+/// The media type of a bundle: a JSON value a line.
+const MEDIA_TYPE: &str = "application/jsonl";
 
 /// The most entries read at once for a bundle.
 const BUNDLE_BATCH: usize = 1_000;
@@ -53,10 +60,28 @@ pub struct List {
     pub entries: Vec<Row>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 pub struct Page {
     /// The leaf before which the page ends; the newest where it is none.
+    #[schemars(range(max = u64::MAX))]
     pub before: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+pub struct Since {
+    /// The size of a checkpoint that was kept elsewhere: the proof shows that the ledger continues it.
+    #[schemars(range(max = u64::MAX))]
+    pub since: Option<u64>,
+}
+
+/// What each of these routes reads and answers with.
+pub(super) fn shapes() -> Vec<Shape> {
+    vec![
+        Shape::get::<List>("/api/v1/ledger").query::<Page>(),
+        Shape::get::<Head>("/api/v1/ledger/head"),
+        Shape::download("/api/v1/ledger/bundle", MEDIA_TYPE),
+        Shape::download("/api/v1/ledger/proof/{leaf}", MEDIA_TYPE).query::<Since>(),
+    ]
 }
 
 pub(super) fn routes() -> Vec<Route> {
@@ -72,10 +97,26 @@ pub(super) fn routes() -> Vec<Route> {
         },
         Route {
             method: Method::GET,
+            path: "/api/v1/ledger/head",
+            roles: Some(READERS),
+            summary: Some("The head of the ledger: keep its note elsewhere."),
+            handler: get(|State(web): State<Web>| async move { head(&web).await.map(Json) }),
+        },
+        Route {
+            method: Method::GET,
             path: "/api/v1/ledger/bundle",
             roles: Some(READERS),
             summary: Some("The whole ledger as a bundle that `bartizan-verify` checks offline."),
             handler: get(bundle),
+        },
+        Route {
+            method: Method::GET,
+            path: "/api/v1/ledger/proof/{leaf}",
+            roles: Some(READERS),
+            summary: Some(
+                "One entry with the proof that the ledger has it, as a bundle that `bartizan-verify` checks.",
+            ),
+            handler: get(prove),
         },
     ]
 }
@@ -117,26 +158,79 @@ pub(crate) async fn list(web: &Web, before: Option<u64>) -> Result<List, Problem
     Ok(List { head, entries })
 }
 
-async fn bundle(State(web): State<Web>) -> Result<Response, Problem> {
+/// The newest signed head, opened.
+async fn signed(web: &Web) -> Result<Signed, Problem> {
     let head = web.store.checkpoint().await?;
     let head = head.ok_or_else(|| Problem::new(Class::NotFound, "the ledger has no entry yet"))?;
-    let bug = |error: String| Problem::new(Class::Bug, error);
-    let signed = web.ledger_key.open(&head.note).map_err(|error| bug(error.to_string()))?;
+    web.ledger_key.open(&head.note).map_err(bug)
+}
+
+fn bug(error: impl std::fmt::Display) -> Problem {
+    Problem::new(Class::Bug, error)
+}
+
+fn attachment(name: &str, bytes: Vec<u8>) -> Response {
+    let disposition = format!("attachment; filename=\"{name}\"");
+    let headers = [(header::CONTENT_TYPE, MEDIA_TYPE.to_owned()), (header::CONTENT_DISPOSITION, disposition)];
+    (headers, Body::from(bytes)).into_response()
+}
+
+async fn bundle(State(web): State<Web>) -> Result<Response, Problem> {
+    let signed = signed(&web).await?;
+    let size = signed.checkpoint().size;
     let mut entries = Vec::new();
-    while (entries.len() as u64) < head.size {
-        let left = usize::try_from(head.size - entries.len() as u64).unwrap_or(BUNDLE_BATCH);
+    while (entries.len() as u64) < size {
+        let left = usize::try_from(size - entries.len() as u64).unwrap_or(BUNDLE_BATCH);
         let batch = web.store.leaves(entries.len() as u64, left.min(BUNDLE_BATCH)).await?;
         if batch.is_empty() {
-            return Err(bug("the ledger has fewer entries than its head says".to_owned()));
+            return Err(bug("the ledger has fewer entries than its head says"));
         }
         entries.extend(batch.into_iter().map(|(_, entry)| entry));
     }
     let mut out = Vec::new();
-    bartizan_ledger::export(&mut out, &web.ledger_key, &signed, entries)
-        .map_err(|error| bug(error.to_string()))?;
-    let headers = [
-        (header::CONTENT_TYPE, "application/jsonl"),
-        (header::CONTENT_DISPOSITION, "attachment; filename=\"ledger.bundle\""),
-    ];
-    Ok((headers, Body::from(out)).into_response())
+    bartizan_ledger::export(&mut out, &web.ledger_key, &signed, entries).map_err(bug)?;
+    Ok(attachment("ledger.bundle", out))
+}
+
+async fn prove(
+    State(web): State<Web>,
+    Path(asked): Path<String>,
+    Query(held): Query<Since>,
+) -> Result<Response, Problem> {
+    let signed = signed(&web).await?;
+    let size = signed.checkpoint().size;
+    let not_found = || {
+        Problem::not_found("ledger entry", &asked)
+            .hint(format_args!("entries are numbered from 0; the newest signed head covers {size}"))
+    };
+    let leaf: u64 = asked.parse().map_err(|_| not_found())?;
+    if leaf >= size {
+        return Err(not_found());
+    }
+    if held.since.is_some_and(|since| since > size) {
+        let problem = format!("the ledger has {size} entries, fewer than the checkpoint that you hold says");
+        return Err(Problem::new(Class::Conflict, problem).hint("it was cut off: keep that checkpoint"));
+    }
+    let entry = web.store.leaves(leaf, 1).await?.pop();
+    let entry = entry.filter(|(number, _)| *number == leaf).ok_or_else(|| bug("a leaf is missing"))?;
+    let since: Vec<u64> = held.since.into_iter().collect();
+    let nodes = web.store.nodes(&wanted(leaf, size, &since)).await?;
+    let mut out = Vec::new();
+    let read = |node: Node| nodes.get(&node).copied();
+    select(&mut out, &web.ledger_key, &signed, &since, [entry], read).map_err(bug)?;
+    Ok(attachment(&format!("ledger-{leaf}.bundle"), out))
+}
+
+/// The stored nodes that the proofs are made of: the tree knows which they are once it is asked.
+fn wanted(leaf: u64, size: u64, since: &[u64]) -> Vec<Node> {
+    let mut wanted = Vec::new();
+    let mut note = |node: Node| {
+        wanted.push(node);
+        Some(bartizan_ledger::tree::empty_root())
+    };
+    let _ = proof::inclusion(leaf, size, &mut note);
+    for since in since {
+        let _ = proof::consistency(*since, size, &mut note);
+    }
+    wanted
 }

@@ -10,6 +10,7 @@ use bartizan_core::vulnerability::matching::FixState;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::openapi::Shape;
 use crate::auth::READERS;
 use crate::problem::Problem;
 use crate::web::{Route, Web};
@@ -37,6 +38,11 @@ pub struct Posture {
     /// When the oldest feed was imported.
     pub feeds_since: Option<String>,
     pub ledger: u64,
+}
+
+/// What each of these routes reads and answers with.
+pub(super) fn shapes() -> Vec<Shape> {
+    vec![Shape::get::<Posture>("/api/v1/posture")]
 }
 
 pub(super) fn routes() -> Vec<Route> {

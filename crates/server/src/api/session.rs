@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Answer;
+use super::openapi::Shape;
 use crate::auth;
 use crate::problem::{Body, Problem};
 use crate::web::{Route, Web};
@@ -22,7 +23,7 @@ pub struct Me {
     pub roles: Vec<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub struct Link {
     link: String,
 }
@@ -39,6 +40,15 @@ pub struct SignInLink {
     /// What follows the server's address.
     pub path: String,
     pub expires_at: String,
+}
+
+/// What each of these routes reads and answers with.
+pub(super) fn shapes() -> Vec<Shape> {
+    vec![
+        Shape::post::<Session>("/api/v1/session").body::<Link>(),
+        Shape::get::<Me>("/api/v1/me"),
+        Shape::post::<SignInLink>("/api/v1/sign-in-links"),
+    ]
 }
 
 pub(super) fn routes() -> Vec<Route> {

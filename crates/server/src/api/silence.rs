@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Answer;
+use super::openapi::Shape;
 use crate::auth::{READERS, RESPONDERS};
 use crate::problem::{Body, Problem};
 use crate::web::{Route, Web};
@@ -36,10 +37,11 @@ pub struct List {
 }
 
 /// A silence to be made, from now on.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Wanted {
     matchers: Selector,
+    #[schemars(length(min = 1))]
     reason: String,
     lasts: Duration,
 }
@@ -49,6 +51,15 @@ pub struct Wanted {
 pub struct Created {
     pub id: String,
     pub ends_at: String,
+}
+
+/// What each of these routes reads and answers with.
+pub(super) fn shapes() -> Vec<Shape> {
+    vec![
+        Shape::get::<List>("/api/v1/silences"),
+        Shape::post::<Created>("/api/v1/silences").body::<Wanted>(),
+        Shape::post::<List>("/api/v1/silences/{silence}/end"),
+    ]
 }
 
 pub(super) fn routes() -> Vec<Route> {

@@ -1,6 +1,6 @@
 //! Who is affected: one thing that is wrong, with the assets that have it.
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::Method;
 use axum::response::Json;
 use axum::routing::get;
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::{Group, list};
 use crate::api::Answer;
 use crate::auth::READERS;
-use crate::problem::Problem;
+use crate::problem::{Problem, Query};
 use crate::web::{Route, Web};
 
 /// The most assets that are named; the group tells how many there are.
@@ -43,7 +43,7 @@ pub struct On {
     pub since: String,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 pub struct Object {
     /// The source package; empty for deviations.
     #[serde(default)]
