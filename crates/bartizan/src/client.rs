@@ -158,8 +158,13 @@ impl Client {
     }
 
     /// Writes what is at this path of the API as it comes in: its size in bytes.
-    pub(crate) fn download(&self, path: &[&str], out: &mut impl std::io::Write) -> Result<u64, Failure> {
-        let request = self.request(Method::GET, path)?;
+    pub(crate) fn download(
+        &self,
+        path: &[&str],
+        query: &[(&str, String)],
+        out: &mut impl std::io::Write,
+    ) -> Result<u64, Failure> {
+        let request = self.request(Method::GET, path)?.query(query);
         self.runtime.block_on(async {
             let mut response = self.good(request).await?;
             let mut written = 0;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use bartizan_ledger::bundle::verify::{Held, Report, verify};
 use bartizan_ledger::checkpoint::{BYTES_LIMIT, Key};
-use bartizan_server::api::ledger::{List, Row};
+use bartizan_server::api::ledger::{Head, List, Row};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
@@ -27,6 +27,8 @@ enum Verb {
     Show(Show),
     /// Write the whole ledger to a file that `bartizan-verify` checks offline.
     Export(Export),
+    /// Prove that the ledger has one entry: a bundle of it alone, which `bartizan-verify` checks offline.
+    Prove(Prove),
     /// Verify a bundle, or the server's ledger where no file is named. Exit 1: it is not verified.
     Verify(Verify),
 }
@@ -44,6 +46,17 @@ struct Show {
 struct Export {
     /// The file; `-` is standard output.
     file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct Prove {
+    /// The entry's leaf, as `ledger show` numbers them.
+    leaf: u64,
+    /// The file; standard output where none is named.
+    file: Option<PathBuf>,
+    /// A checkpoint that was kept elsewhere: the bundle then proves that the ledger continues it, too.
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -83,7 +96,10 @@ pub(crate) fn run(arguments: Arguments, client: Option<&Path>) -> Result<Answer,
             Printer::new(arguments.output).print(&list, rows)?;
             Ok(Answer::Answered)
         }
-        Verb::Export(arguments) => export(&Client::open(client)?, &arguments.file),
+        Verb::Export(arguments) => {
+            download(&Client::open(client)?, &["ledger", "bundle"], &[], &arguments.file)
+        }
+        Verb::Prove(arguments) => prove(&arguments, client),
         Verb::Verify(arguments) => verdict(arguments, client),
     }
 }
@@ -102,9 +118,15 @@ fn rows(list: &List) -> Rows {
     Rows { header, rows: list.entries.iter().map(row).collect() }
 }
 
-fn export(client: &Client, path: &Path) -> Result<Answer, Failure> {
+/// Fetches a bundle into a file, or to standard output.
+fn download(
+    client: &Client,
+    from: &[&str],
+    query: &[(&str, String)],
+    path: &Path,
+) -> Result<Answer, Failure> {
     if path == Path::new("-") {
-        client.download(&["ledger", "bundle"], &mut std::io::stdout().lock())?;
+        client.download(from, query, &mut std::io::stdout().lock())?;
         return Ok(Answer::Answered);
     }
     let failed =
@@ -113,7 +135,7 @@ fn export(client: &Client, path: &Path) -> Result<Answer, Failure> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let aside = tempfile::NamedTempFile::new_in(folder).map_err(|error| failed(&error))?;
     let mut out = BufWriter::new(aside);
-    let bytes = client.download(&["ledger", "bundle"], &mut out)?;
+    let bytes = client.download(from, query, &mut out)?;
     out.flush().map_err(|error| failed(&error))?;
     let aside = out.into_inner().map_err(|error| failed(error.error()))?;
     aside.persist(path).map_err(|error| failed(&error.error))?;
@@ -121,11 +143,28 @@ fn export(client: &Client, path: &Path) -> Result<Answer, Failure> {
     Ok(Answer::Answered)
 }
 
+fn prove(arguments: &Prove, client: Option<&Path>) -> Result<Answer, Failure> {
+    let client = Client::open(client)?;
+    let mut query = Vec::new();
+    if let Some(path) = &arguments.checkpoint {
+        let head: Head = client.get(&["ledger", "head"], &[])?;
+        let key = Key::parse(&head.key).map_err(Failure::unavailable)?;
+        let held = key.open(&checkpoint(path)?).map_err(|error| {
+            Failure::invalid(format_args!("{}: {error}", path.display()))
+                .hint("it takes a checkpoint that this server's ledger signed")
+        })?;
+        query.push(("since", held.checkpoint().size.to_string()));
+    }
+    let leaf = arguments.leaf.to_string();
+    let file = arguments.file.as_deref().unwrap_or(Path::new("-"));
+    download(&client, &["ledger", "proof", &leaf], &query, file)
+}
+
 /// Fetches the server's ledger as a bundle, into a file that goes with its handle.
 pub(crate) fn fetch(client: &Client) -> Result<BufReader<File>, Failure> {
     let failed = |error: std::io::Error| Failure::unavailable(format_args!("can't keep a bundle: {error}"));
     let mut file = tempfile::tempfile().map_err(failed)?;
-    client.download(&["ledger", "bundle"], &mut file)?;
+    client.download(&["ledger", "bundle"], &[], &mut file)?;
     file.rewind().map_err(failed)?;
     Ok(BufReader::new(file))
 }

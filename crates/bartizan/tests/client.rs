@@ -196,6 +196,44 @@ fn the_ledger_is_exported_and_verified_and_what_is_altered_is_not() {
 }
 
 #[test]
+fn one_entry_is_proved_against_a_checkpoint_and_an_altered_proof_is_not() {
+    let house = House::start();
+    let (_, path) = house.file("documents.yaml", client::house::BASELINE);
+    house.json(&["apply", "-f", &path]);
+    house.until_logged(1);
+    let head = house.json(&["ledger", "show"])["head"].clone();
+    let (_, checkpoint) = house.file("checkpoint", head["note"].as_str().unwrap());
+    std::fs::write(house.path("documents.yaml"), client::house::BASELINE.replace("Marked hosts", "Marked"))
+        .unwrap();
+    house.json(&["apply", "-f", &path]);
+    house.until_logged(head["size"].as_u64().unwrap() + 1);
+    let bundle = house.path("entry.bundle");
+    let made = house.run(&["ledger", "prove", "0", &bundle, "--checkpoint", &checkpoint]);
+    assert!(made.status.success(), "{made:?}");
+    let held = house.json(&["ledger", "verify", &bundle, "--checkpoint", &checkpoint]);
+    assert_eq!((&held["verified"], &held["leaves"]), (&true.into(), &1.into()), "{held}");
+    let text = std::fs::read_to_string(&bundle).unwrap();
+    assert_eq!(String::from_utf8(house.run(&["ledger", "prove", "0"]).stdout).unwrap().lines().count(), 3);
+    let proof = text.find("\"inclusion\":[\"sha256:").unwrap() + 21;
+    let mut other_hash = text.clone();
+    other_hash
+        .replace_range(proof..proof + 4, if text[proof..].starts_with("0000") { "1111" } else { "0000" });
+    let table = [
+        text.replacen("\\\"counter\\\":1", "\\\"counter\\\":2", 1),
+        text.replacen("\"index\":0", "\"index\":1", 1),
+        text.replacen("\\\"ada\\\"", "\\\"eve\\\"", 1),
+        other_hash,
+    ];
+    for altered in table {
+        assert_ne!(altered, text);
+        let (_, file) = house.file("altered.bundle", &altered);
+        assert_eq!(house.run(&["ledger", "verify", &file]).status.code(), Some(1), "{altered}");
+    }
+    frozen!("ledger_prove_unknown", house.shown(&["ledger", "prove", "1000000"]));
+    frozen!("ledger_prove_no_checkpoint", house.shown(&["ledger", "prove", "0", "--checkpoint", &path]));
+}
+
+#[test]
 fn a_sign_in_link_opens_a_session_once() {
     let house = House::start();
     frozen!(house.shown(&["sign-in"]));

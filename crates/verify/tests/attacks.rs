@@ -219,6 +219,31 @@ fn a_selection_is_verified_leaf_by_leaf() {
 }
 
 #[test]
+fn a_proof_with_any_part_of_it_altered_is_told() {
+    let desk = Desk::new();
+    let older = desk.checkpoint(&WORDS[..3]);
+    let text = selection(&WORDS, &[3]);
+    assert!(desk.verify(&text, &[&older]).ends_with("exit 0"));
+    // One digit of each digest in turn: of leaves, of both proofs, of bodies' seals.
+    let digits = text.match_indices("sha256:").map(|(place, word)| place + word.len());
+    let mut tried = 0;
+    for place in digits.collect::<Vec<_>>() {
+        let digit = if text[place..].starts_with('0') { "1" } else { "0" };
+        let mut altered = text.clone();
+        altered.replace_range(place..=place, digit);
+        let answer = desk.verify(&altered, &[&older]);
+        assert!(answer.ends_with("exit 1"), "{answer}");
+        tried += 1;
+    }
+    assert!(tried > 6, "{tried}");
+    // Another entry's proof, and a head of another size.
+    for altered in [text.replace("\"index\":1", "\"index\":0"), text.replace("\\n5\\n", "\\n4\\n")] {
+        assert_ne!(altered, text);
+        assert!(desk.verify(&altered, &[&older]).ends_with("exit 1"));
+    }
+}
+
+#[test]
 fn a_callers_mistake_is_told_as_one() {
     let desk = Desk::new();
     let run = |arguments: &[&str]| {
