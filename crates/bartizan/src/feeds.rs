@@ -15,6 +15,7 @@ use crate::exit::{Answer, Failure};
 use crate::now;
 use crate::printer::{Format, Printer, Rows, printable};
 
+/// Import advisories, and show which there are.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -35,6 +36,7 @@ enum Verb {
 
 #[derive(Debug, clap::Args)]
 struct Import {
+    /// Folders and files with feeds.
     #[arg(required = true)]
     paths: Vec<PathBuf>,
     /// The folder of the imported feeds [default: bartizan/feeds in $XDG_DATA_HOME or ~/.local/share]
@@ -47,6 +49,7 @@ struct Import {
 
 #[derive(Debug, clap::Args)]
 struct Status {
+    /// The folder of the imported feeds [default: bartizan/feeds in $XDG_DATA_HOME or ~/.local/share]
     #[arg(long, value_name = "DIR")]
     feeds: Option<PathBuf>,
     #[arg(short, long, value_enum, default_value_t)]

@@ -44,6 +44,7 @@ enum Verb {
     },
     /// Find the vulnerabilities of the packages that an SBOM lists (CycloneDX or SPDX, as JSON).
     Sbom {
+        /// The SBOM.
         file: PathBuf,
         #[command(flatten)]
         how: How,

@@ -32,8 +32,10 @@ struct Compare {
     #[arg(long)]
     scheme: Scheme,
     #[arg(allow_hyphen_values = true, requires = "b")]
+    /// One version; pairs are read from standard input where none is named.
     a: Option<String>,
     #[arg(allow_hyphen_values = true)]
+    /// The other version.
     b: Option<String>,
 }
 
