@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bartizan_agent::Agent;
+use bartizan_core::document::Document;
 use bartizan_core::enrolment::Grant;
 use bartizan_core::id::PersonId;
 use bartizan_core::person::Person;
@@ -17,7 +18,7 @@ use bartizan_probe::root::Root;
 use bartizan_server::ambient::Ambient;
 use bartizan_server::api::{document, enrolment};
 use bartizan_server::intake::Pacing;
-use bartizan_server::{App, Settings, auth};
+use bartizan_server::{App, Reach, Settings, auth};
 use bartizan_store::Place;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -28,6 +29,7 @@ use crate::exit::{Answer, Failure};
 mod client;
 pub(crate) mod content;
 mod feeds;
+mod mail;
 pub(crate) mod summary;
 
 /// The name of the person that a first start makes.
@@ -48,9 +50,11 @@ pub(crate) struct Arguments {
     /// A folder of vulnerability feeds, as they were downloaded or as `feeds import` wrote them.
     #[arg(long, value_name = "DIR")]
     feeds: Option<PathBuf>,
-    /// A URL that alerts are posted to, in Alertmanager's webhook shape.
+    /// Where alerts go: a URL that takes Alertmanager's webhook shape, or mailto:ADDRESS.
     #[arg(long, value_name = "URL")]
     notify: Option<String>,
+    #[command(flatten)]
+    mail: mail::Arguments,
     /// The address to listen on for people and agents; beyond loopback other machines can reach it.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     listen: IpAddr,
@@ -87,10 +91,12 @@ fn reachable(listen: IpAddr) -> Result<(), Failure> {
 
 pub(crate) fn run(arguments: Arguments) -> Result<Answer, Failure> {
     reachable(arguments.listen)?;
+    let reach = Reach { relay: arguments.mail.relay(arguments.name.as_deref())? };
+    let route = arguments.notify.as_deref().map(|notify| content::route(notify, &reach)).transpose()?;
     log();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::unavailable(format_args!("can't start: {error}")))?;
-    runtime.block_on(up(arguments))
+    runtime.block_on(up(arguments, reach, route))
 }
 
 /// What goes wrong inside is told on standard error; `BARTIZAN_LOG=info` tells more.
@@ -106,7 +112,7 @@ fn now() -> Timestamp {
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
-async fn up(arguments: Arguments) -> Result<Answer, Failure> {
+async fn up(arguments: Arguments, reach: Reach, route: Option<Document>) -> Result<Answer, Failure> {
     // A second call finds it installed, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let interrupted = summary::interrupted()?;
@@ -124,7 +130,7 @@ async fn up(arguments: Arguments) -> Result<Answer, Failure> {
         names: arguments.name.iter().cloned().collect(),
         pacing: Pacing::default(),
     };
-    let app = App::start(&settings, ambient.clone()).await.map_err(|error| {
+    let app = App::start_with(&settings, &reach, ambient.clone()).await.map_err(|error| {
         let hint = match &error {
             bartizan_server::app::Error::Listener(_) => {
                 "is another `bartizan up` running? --port and --agent-port take other ports"
@@ -133,7 +139,7 @@ async fn up(arguments: Arguments) -> Result<Answer, Failure> {
         };
         Failure::new(error.class(), error).hint(hint)
     })?;
-    let applied = apply(&app, arguments.notify.as_deref()).await?;
+    let applied = apply(&app, route).await?;
     summary::say(&applied);
     let person = first_person(&app).await?;
     let mut client = client::Writer::new(&app, person, &state);
@@ -168,9 +174,9 @@ fn folder(named: Option<&Path>) -> Result<PathBuf, Failure> {
 }
 
 /// Applies the content that ships, and the route that `--notify` asks for.
-async fn apply(app: &App, notify: Option<&str>) -> Result<String, Failure> {
+async fn apply(app: &App, route: Option<Document>) -> Result<String, Failure> {
     let mut documents = content::documents()?;
-    documents.extend(notify.map(content::route).transpose()?);
+    documents.extend(route);
     let applied = document::apply_documents(&app.web, document::OPEN_ENVIRONMENT, documents).await;
     let applied = applied.map_err(|problem| Failure::new(problem.class(), problem.title()))?;
     let (new, changed) = (applied.created.len(), applied.changed.len());

@@ -276,3 +276,35 @@ fn verify(up: &Up) {
         assert!(text.contains(&format!(r#"\"kind\":\"{kind}\""#)), "no {kind} in the ledger");
     }
 }
+
+#[test]
+fn mail_that_can_not_be_sent_is_refused_before_anything_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let password = folder.path().join("password");
+    fs::write(&password, "secret\n").unwrap();
+    fs::set_permissions(&password, fs::Permissions::from_mode(0o644)).unwrap();
+    let file = password.to_str().unwrap();
+    let table: [(&[&str], &str); 5] = [
+        (&["--notify", "mailto:ada@example.org"], "--smtp names one"),
+        (
+            &["--notify", "mailto:ada", "--smtp", "smtp://127.0.0.1:1"],
+            "is no address such as person@example.org",
+        ),
+        (&["--smtp", "smtp://ada:secret@mail.example.org"], "--smtp-password-file"),
+        (&["--smtp", "http://mail.example.org"], "is no address of a relay"),
+        (
+            &["--smtp", "smtps://mail.example.org", "--smtp-user", "ada", "--smtp-password-file", file],
+            "chmod 600",
+        ),
+    ];
+    for (words, said) in table {
+        let state = folder.path().join("state");
+        let mut run = Command::new(env!("CARGO_BIN_EXE_bartizan"));
+        let output = run.arg("up").args(words).arg("--state").arg(&state).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{words:?}: {text}");
+        assert!(text.contains(said), "{words:?}: {text}");
+        assert!(!text.contains("ada:secret"), "{text}");
+        assert!(!state.exists(), "{words:?} made something");
+    }
+}

@@ -10,6 +10,7 @@ use bartizan_store::{Place, Store};
 
 use crate::ambient::Ambient;
 use crate::channels::Channels;
+use crate::channels::email::Relay;
 use crate::intake::{Intake, Pacing};
 use crate::keys::{self, Keys, Wrapping};
 use crate::listener::{self, Listener};
@@ -32,6 +33,13 @@ pub struct Settings {
     /// The names that the server is reached by, beside its addresses.
     pub names: Vec<String>,
     pub pacing: Pacing,
+}
+
+/// How a replica reaches out; nothing of it is needed on one machine alone.
+#[derive(Clone, Debug, Default)]
+pub struct Reach {
+    /// Where mail is handed over; without one, mail is not sent.
+    pub relay: Option<Relay>,
 }
 
 /// Why a replica can't be had.
@@ -68,6 +76,7 @@ pub struct App {
     /// What handlers work with: a program in the same process may ask it directly.
     pub web: Web,
     keys: Arc<Keys>,
+    channels: Channels,
     tasks: Tasks,
     people: SocketAddr,
     agents: SocketAddr,
@@ -76,6 +85,11 @@ pub struct App {
 impl App {
     /// Opens the store and the keys, takes both ports, and starts to answer.
     pub async fn start(settings: &Settings, ambient: Ambient) -> Result<App, Error> {
+        Self::start_with(settings, &Reach::default(), ambient).await
+    }
+
+    /// The same, with ways out of this machine.
+    pub async fn start_with(settings: &Settings, reach: &Reach, ambient: Ambient) -> Result<App, Error> {
         let store = Store::open(&settings.place).await?;
         let wrapping = Wrapping::open(&settings.wrapping_key, &ambient)?;
         let keys = Arc::new(Keys::open(&store, &wrapping, &ambient).await?);
@@ -103,6 +117,7 @@ impl App {
         .await;
         let host = settings.names.first().cloned().unwrap_or_else(|| addresses.0.ip().to_string());
         let console = format!("https://{host}:{}", addresses.0.port());
+        let channels = Channels::new(console, reach.relay.as_ref()).map_err(Error::Channels)?;
         let context = Context {
             store: store.clone(),
             ambient: ambient.clone(),
@@ -110,7 +125,7 @@ impl App {
             nudges: nudges.clone(),
             policies: policies.clone(),
             last_seen: intake.last_seen.clone(),
-            channels: Channels::new(console).map_err(Error::Channels)?,
+            channels: channels.clone(),
             feeds: Feeds::default(),
             pacing: settings.pacing,
         };
@@ -129,7 +144,7 @@ impl App {
         };
         let router = crate::web::router(&web);
         tasks.start("people's listener", async move { people.serve(router, stop).await }).await;
-        Ok(App { web, keys, tasks, people: addresses.0, agents: addresses.1 })
+        Ok(App { web, keys, channels, tasks, people: addresses.0, agents: addresses.1 })
     }
 
     /// Where people and their programs connect.
@@ -155,6 +170,7 @@ impl App {
     /// Stops: requests in flight end, every task is waited for.
     pub async fn stop(self) {
         self.tasks.stop().await;
+        self.channels.drain().await;
     }
 }
 

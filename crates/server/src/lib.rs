@@ -25,4 +25,4 @@ pub mod stages;
 pub mod tasks;
 pub mod web;
 
-pub use app::{App, Settings};
+pub use app::{App, Reach, Settings};

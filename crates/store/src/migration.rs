@@ -7,13 +7,17 @@ use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr};
 use sea_orm_migration::prelude::*;
 
 mod first;
+mod way;
 
 pub(crate) struct Migrator;
 
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(Step { name: "0001_first", statements: first::STATEMENTS })]
+        vec![
+            Box::new(Step { name: "0001_first", statements: first::STATEMENTS }),
+            Box::new(Step { name: "0002_way", statements: way::STATEMENTS }),
+        ]
     }
 }
 

@@ -1,12 +1,14 @@
 //! Notifications: each attempt is written before it is made, and its outcome after.
 //!
 //! A crash between the two leaves a claimed row, which is attempted again under the same
-//! idempotency key: no page is lost, and at most the one in flight is sent twice.
+//! idempotency key: no page is lost, and at most the one in flight is sent twice. A receiver may
+//! have several ways, a URL and some addresses: each has an outcome of its own, and what was
+//! delivered by one way is not repeated because another failed.
 
 use bartizan_core::id::AlertId;
 use bartizan_core::monitoring::notification::Sent;
 use bartizan_core::time::Timestamp;
-use bartizan_ledger::entry::Body;
+use bartizan_ledger::entry::{Body, Salt};
 
 use crate::Store;
 use crate::engine::{Error, Row, json, ms};
@@ -23,6 +25,18 @@ pub struct Notification {
     pub idempotency_key: String,
     /// How often it was attempted, the one in hand included.
     pub attempts: u32,
+}
+
+/// How the last attempt by one way went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Way {
+    pub receiver: String,
+    pub number: u32,
+    /// Its word: `webhook`, `mail:person@example.org`.
+    pub way: String,
+    /// Why it failed; none where it was delivered.
+    pub problem: Option<String>,
+    pub at: Timestamp,
 }
 
 /// How far a notification has come.
@@ -132,12 +146,56 @@ impl Store {
         Ok(Some(found))
     }
 
-    /// Writes how an attempt went: delivered, or why not and when to try again.
+    /// Writes how an attempt by one way went; a way that was delivered stays so.
+    pub async fn finish_way(
+        &self,
+        attempted: &Notification,
+        way: &str,
+        problem: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let tx = self.begin("write how a way went").await?;
+        tx.run(
+            "INSERT INTO notification_way (alert, receiver, number, way, delivered, problem, at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)
+             ON CONFLICT (alert, receiver, number, way) DO UPDATE SET delivered = excluded.delivered,
+                problem = excluded.problem, at = excluded.at
+             WHERE notification_way.delivered = 0",
+            [
+                attempted.alert.to_string().into(),
+                attempted.receiver.clone().into(),
+                i64::from(attempted.sent.number).into(),
+                way.into(),
+                i64::from(problem.is_none()).into(),
+                problem.map(ToOwned::to_owned).into(),
+                ms(now),
+            ],
+        )
+        .await?;
+        tx.commit().await
+    }
+
+    /// How each way of every notification of an alert went, in the order of receivers and numbers.
+    pub async fn notification_ways(&self, alert: AlertId) -> Result<Vec<Way>, Error> {
+        let reading = self.reading("read the ways of notifications");
+        let sql = "SELECT receiver, number, way, problem, at FROM notification_way
+                   WHERE alert = $1 ORDER BY receiver, number, way";
+        let rows = reading.all(sql, [alert.to_string().into()]).await?;
+        let read = |row: &Row| {
+            let (receiver, number) = (row.get(0)?, row.number(1)?);
+            Ok(Way { receiver, number, way: row.get(2)?, problem: row.get(3)?, at: row.time(4)? })
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// Writes how an attempt went: delivered, or why not and when to try again. The salt hides in
+    /// the ledger's leaf who was told.
     pub async fn finish_notification(
         &self,
         attempted: &Notification,
         outcome: Result<(), (String, Timestamp)>,
         now: Timestamp,
+        salt: Salt,
     ) -> Result<State, Error> {
         let state = match &outcome {
             Ok(()) => State::Delivered,
@@ -168,7 +226,8 @@ impl Store {
                 "occasion": attempted.sent.occasion, "state": state.as_str(),
                 "attempts": attempted.attempts, "problem": problem,
             });
-            tx.stage("notification", "delivery", now, &Body::Open(body.to_string())).await?;
+            let told = Body::Salted { text: body.to_string(), salt };
+            tx.stage("notification", "delivery", now, &told).await?;
         }
         tx.commit().await?;
         Ok(state)

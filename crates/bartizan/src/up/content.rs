@@ -2,6 +2,7 @@
 
 use bartizan_core::document::{self, Document, Fault};
 use bartizan_probe::root::{CONFIGURATION, Root};
+use bartizan_server::Reach;
 use rust_embed::Embed;
 
 use crate::exit::Failure;
@@ -45,18 +46,26 @@ fn broken(faults: &[Fault]) -> Failure {
     Failure::invalid(lines.join("\n"))
 }
 
-/// The route that sends every alert to one URL.
-pub(super) fn route(url: &str) -> Result<Document, Failure> {
+/// The route that sends every alert to one URL or address.
+pub(super) fn route(notify: &str, reach: &Reach) -> Result<Document, Failure> {
+    let way = match notify.strip_prefix("mailto:") {
+        Some(_) if reach.relay.is_none() => {
+            let failure = Failure::invalid(format_args!("--notify {notify} takes a mail relay"));
+            return Err(failure.hint("--smtp names one: smtp://127.0.0.1:25, smtp://mail.example.org:587"));
+        }
+        Some(address) => serde_json::json!({"name": "notify", "email": {"to": [address]}}),
+        None => serde_json::json!({"name": "notify", "webhook": {"url": notify}}),
+    };
     let written = serde_json::json!({
         "kind": "Route", "name": "notify", "owner": "platform",
-        "spec": {"receivers": [{"name": "notify", "webhook": {"url": url}}], "route": {"receiver": "notify"}},
+        "spec": {"receivers": [way], "route": {"receiver": "notify"}},
     });
     let mut documents = parse("--notify", &written.to_string())?;
     let document = documents.pop().ok_or_else(|| Failure::invalid("--notify gave no route"))?;
     let checked = bartizan_core::monitoring::route::Routes::from_document(&document);
     checked
         .map(|_| document)
-        .map_err(|fault| Failure::invalid(format_args!("--notify {url}: {}", fault.message)))
+        .map_err(|fault| Failure::invalid(format_args!("--notify {notify}: {}", fault.message)))
 }
 
 /// What the machine calls itself.

@@ -13,6 +13,12 @@ use crate::time::Duration;
 /// How deep a tree of routes may be.
 pub const DEPTH_LIMIT: usize = 16;
 
+/// The most addresses of one receiver: more people than that are a list at their mail server.
+pub const ADDRESSES_LIMIT: usize = 20;
+
+/// The longest address of a mailbox, in bytes (RFC 5321, section 4.5.3.1.3, without the brackets).
+pub const ADDRESS_BYTES_LIMIT: usize = 254;
+
 /// How long the first notification waits for more of the same.
 const GROUP_WAIT: Duration = Duration::from_secs(1);
 /// How long news of more members waits after a notification.
@@ -51,6 +57,41 @@ pub struct Webhook {
 #[serde(deny_unknown_fields)]
 pub struct Email {
     pub to: Vec<String>,
+}
+
+impl Email {
+    /// Whether mail to these addresses can be sent; else the place of what is wrong, and why.
+    fn check(&self) -> Result<(), (String, &'static str)> {
+        if self.to.is_empty() || self.to.len() > ADDRESSES_LIMIT {
+            return Err(("to".to_owned(), "names no address, or more than 20: write to a list instead"));
+        }
+        for (place, address) in self.to.iter().enumerate() {
+            let here = || format!("to[{place}]");
+            if !is_address(address) {
+                return Err((here(), "is no address such as person@example.org"));
+            }
+            if self.to.iter().take(place).any(|other| other.eq_ignore_ascii_case(address)) {
+                return Err((here(), "stands here twice"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a text is the address of a mailbox as `local@domain`: ASCII dot-atoms (RFC 5322, section
+/// 3.2.3), so that it can hold nothing that ends a header or a command. Quoted local parts and
+/// addresses beyond ASCII are not taken.
+pub fn is_address(text: &str) -> bool {
+    let atom = |atom: &str, extra: &[u8]| {
+        !atom.is_empty() && atom.bytes().all(|byte| byte.is_ascii_alphanumeric() || extra.contains(&byte))
+    };
+    let Some((local, domain)) = text.rsplit_once('@') else { return false };
+    text.len() <= ADDRESS_BYTES_LIMIT
+        && local.len() <= 64
+        && local.split('.').all(|part| atom(part, b"!#$%&'*+-/=?^_`{|}~"))
+        && domain
+            .split('.')
+            .all(|label| atom(label, b"-") && !label.starts_with('-') && !label.ends_with('-'))
 }
 
 /// One node of the tree.
@@ -94,6 +135,11 @@ impl Routes {
             let url = receiver.webhook.as_ref().map(|webhook| webhook.url.as_str());
             if url.is_some_and(|url| !url.starts_with("https://") && !url.starts_with("http://")) {
                 return Err(document.fault(&format!("{path}.webhook.url"), "is no http or https URL"));
+            }
+            if let Some(email) = &receiver.email {
+                email
+                    .check()
+                    .map_err(|(at, message)| document.fault(&format!("{path}.email.{at}"), message))?;
             }
             if routes.receivers.iter().take(place).any(|other| other.name == receiver.name) {
                 return Err(document.fault(&path, format!("`{}` stands here twice", receiver.name)));
@@ -217,6 +263,34 @@ spec:
     }
 
     #[test]
+    fn an_address_that_could_end_a_header_or_a_command_is_refused() {
+        for good in ["a@b", "ada.lovelace+pager@ops.example.org", "o'neil@example.org"] {
+            assert!(is_address(good), "{good}");
+        }
+        for bad in [
+            "",
+            "a",
+            "@b",
+            "a@",
+            "a b@c",
+            "a@b c",
+            "a@b\r\nRCPT TO:<x@y>",
+            "<a@b>",
+            "a@b>",
+            "a@b,c@d",
+            "a..b@c",
+            "a@-b",
+            "a@b.",
+            "\"a\"@b",
+            "ä@b",
+            "a@[127.0.0.1]",
+        ] {
+            assert!(!is_address(bad), "{bad:?}");
+        }
+        assert!(!is_address(&format!("{}@example.org", "a".repeat(65))));
+    }
+
+    #[test]
     fn a_tree_that_would_reach_nobody_is_refused_with_its_line() {
         let table = [
             (TREE.replace("receiver: web\n", "receiver: wbe\n"), "r.yaml:16: "),
@@ -224,6 +298,9 @@ spec:
             (TREE.replace(", webhook: {url: 'https://hooks.example/a'}", ""), "r.yaml:5: "),
             (TREE.replace("https://hooks", "ftp://hooks"), "r.yaml:5: "),
             (TREE.replace("name: audit", "name: web"), "r.yaml:7: "),
+            (TREE.replace("to: [web@example.org]", "to: []"), "r.yaml:6: "),
+            (TREE.replace("[audit@example.org]", "[audit@example.org, Audit@example.org]"), "r.yaml:7: "),
+            (TREE.replace("[audit@example.org]", "['a@b\\r']"), "r.yaml:7: "),
         ];
         for (text, place) in table {
             let fault = routes(&text).unwrap_err().to_string();

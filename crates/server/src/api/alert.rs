@@ -74,6 +74,20 @@ pub struct Told {
     pub state: String,
     pub attempts: u32,
     pub problem: Option<String>,
+    /// The ways that were attempted: a repeat goes by those alone that failed.
+    #[serde(default)]
+    pub ways: Vec<Way>,
+}
+
+/// One way of a receiver, and how the last attempt by it went.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Way {
+    /// `webhook`, or `mail:` and the address.
+    pub way: String,
+    /// `delivered` or `failed`.
+    pub state: String,
+    pub at: String,
+    pub problem: Option<String>,
 }
 
 /// A page of alerts, the newest first.
@@ -215,20 +229,34 @@ pub(crate) async fn describe(web: &Web, name: &str) -> Result<Described, Problem
             since: since.to_string(),
         });
     }
+    let ways = web.store.notification_ways(id).await?;
     let told = web.store.notifications(id).await?.into_iter().map(|(sent, state, problem)| Told {
-        receiver: sent.receiver,
         number: sent.sent.number,
         occasion: format!("{:?}", sent.sent.occasion).to_lowercase(),
         at: sent.sent.at.to_string(),
         state,
         attempts: sent.attempts,
         problem,
+        ways: ways_of(&ways, &sent.receiver, sent.sent.number),
+        receiver: sent.receiver,
     });
     let reason = match &alert.stage {
         Stage::Closed { reason, .. } => Some(reason.clone()),
         Stage::Open | Stage::Resolved { .. } => None,
     };
     Ok(Described { row: row(web, &alert).await?, reason, places, notifications: told.collect() })
+}
+
+/// The ways of one notification, out of all of its alert.
+fn ways_of(ways: &[bartizan_store::notification::Way], receiver: &str, number: u32) -> Vec<Way> {
+    let ours = ways.iter().filter(|way| way.receiver == receiver && way.number == number);
+    let told = ours.map(|way| Way {
+        way: way.way.clone(),
+        state: if way.problem.is_none() { "delivered" } else { "failed" }.to_owned(),
+        at: way.at.to_string(),
+        problem: way.problem.clone(),
+    });
+    told.collect()
 }
 
 /// Takes an alert on.

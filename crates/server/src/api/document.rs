@@ -191,44 +191,12 @@ pub fn check(document: &Document) -> Vec<document::Fault> {
     match document.kind.as_str() {
         "Baseline" => Baseline::from_document(document).err().unwrap_or_default(),
         "Health" => Health::from_document(document).err().into_iter().collect(),
-        "Route" => check_route(document),
+        "Route" => Routes::from_document(document).err().into_iter().collect(),
         "IncidentRule" => IncidentRule::from_document(document).err().into_iter().collect(),
         "Detection" => Rules::default().read_document(document).err().into_iter().collect(),
         kind => {
             let known = "there are Baseline, Detection, Health, IncidentRule and Route";
             vec![document.fault("", format!("there is no kind of document `{kind}`: {known}"))]
         }
-    }
-}
-
-/// Whether a route can be followed: every way that it names has to be there, since a receiver of
-/// whom one way always fails would be told by the others again and again.
-fn check_route(document: &Document) -> Vec<document::Fault> {
-    let routes = match Routes::from_document(document) {
-        Ok(routes) => routes,
-        Err(fault) => return vec![fault],
-    };
-    let mail = routes.receivers.iter().enumerate().filter(|(_, receiver)| receiver.email.is_some());
-    let fault =
-        |place| document.fault(&format!("receivers[{place}].email"), "mail can't be sent yet: use `webhook`");
-    mail.map(|(place, _)| fault(place)).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_route_by_a_way_that_is_not_there_is_refused_with_its_place() {
-        let text = |way: &str| {
-            format!(
-                "kind: Route\nname: r\nspec:\n  receivers: [{{name: p, {way}}}]\n  route: {{receiver: p}}\n"
-            )
-        };
-        let faults = |way: &str| check(&document::parse("r.yaml", &text(way)).unwrap().remove(0));
-        assert_eq!(faults("webhook: {url: \"http://127.0.0.1:9/\"}"), []);
-        let both = "webhook: {url: \"http://127.0.0.1:9/\"}, email: {to: [a@example.org]}";
-        let found = faults(both);
-        assert!(found.iter().any(|fault| fault.message.contains("receivers[0].email")), "{found:?}");
     }
 }

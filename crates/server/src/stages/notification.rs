@@ -8,9 +8,10 @@ use bartizan_core::monitoring::route::{Destination, Receiver, Routes};
 use bartizan_core::monitoring::silence::Silence;
 use bartizan_core::time::{self, Timestamp};
 use bartizan_store::notification::Notification;
+use futures::StreamExt as _;
 
 use super::{Context, Error, Look};
-use crate::channels::Message;
+use crate::channels::{Message, Way};
 
 /// How long one attempt has before another replica may take it over.
 const CLAIM: time::Duration = time::Duration::from_secs(60);
@@ -20,6 +21,12 @@ const ENDED: time::Duration = time::Duration::from_hours(24);
 
 /// The first wait after a failed attempt, doubled each time.
 const RETRY: Duration = Duration::from_secs(2);
+
+/// How many ways of one notification are attempted at the same time.
+const WAYS_AT_ONCE: usize = 4;
+
+/// How long all ways of one attempt may take: well before another replica may take it over.
+const ATTEMPT_LIMIT: Duration = Duration::from_secs(45);
 
 /// The longest wait between attempts.
 const RETRY_LIMIT: Duration = Duration::from_secs(900);
@@ -42,10 +49,16 @@ pub(super) async fn look(context: Context) -> Result<Look, Error> {
             }
         }
     }
-    // A receiver that hangs holds up nobody else's page.
-    let sending = attempts.into_iter().map(|attempt| send(&context, attempt));
-    let sent = futures::future::join_all(sending).await;
-    sent.into_iter().collect::<Result<Vec<()>, Error>>()?;
+    // A receiver that hangs holds up nobody else's page, nor the next look.
+    for attempt in attempts {
+        let sender = context.clone();
+        context.channels.start(async move {
+            // The claim runs out, and the attempt is made again.
+            if let Err(error) = send(&sender, attempt).await {
+                tracing::error!(error = %error, "can't write how a notification went");
+            }
+        });
+    }
     Ok(next.map_or(Look::Done, |at| Look::In(at.since(now).to_std())))
 }
 
@@ -101,7 +114,7 @@ async fn claim(
 
 async fn send(context: &Context, attempt: Notification) -> Result<(), Error> {
     let outcome = match message(context, &attempt).await? {
-        Ok((receiver, message)) => context.channels.send(&receiver, &message).await,
+        Ok((receiver, message)) => by_every_way(context, &attempt, &receiver, &message).await?,
         Err(problem) => Err(problem),
     };
     let now = context.ambient.now();
@@ -116,9 +129,40 @@ async fn send(context: &Context, attempt: Notification) -> Result<(), Error> {
         let ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
         (problem, now.plus(time::Duration::from_millis(ms)))
     });
-    context.store.finish_notification(&attempt, outcome, now).await?;
+    context.store.finish_notification(&attempt, outcome, now, context.ambient.random()).await?;
     context.nudges.show();
     Ok(())
+}
+
+/// Attempts the ways by which it was not delivered before, and writes how each went as soon as that
+/// is known, so that a crash repeats only what was in flight. Else why some did not come through.
+async fn by_every_way(
+    context: &Context,
+    attempt: &Notification,
+    receiver: &Receiver,
+    message: &Message,
+) -> Result<Result<(), String>, Error> {
+    let ways = context.store.notification_ways(attempt.alert).await?;
+    let ours =
+        ways.iter().filter(|way| way.receiver == attempt.receiver && way.number == attempt.sent.number);
+    let delivered: Vec<&str> = ours.filter(|way| way.problem.is_none()).map(|way| way.way.as_str()).collect();
+    let left = Way::all(receiver).into_iter().filter(|way| !delivered.contains(&way.word().as_str()));
+    let deadline = tokio::time::Instant::now() + ATTEMPT_LIMIT;
+    let attempts = left.map(|way| async move {
+        let sending = context.channels.send(&way, receiver, message);
+        let sent = tokio::time::timeout_at(deadline, sending).await;
+        let problem = sent.unwrap_or_else(|_| Err("there was no time left for it".to_owned())).err();
+        let now = context.ambient.now();
+        context.store.finish_way(attempt, &way.word(), problem.as_deref(), now).await?;
+        Ok::<_, Error>(problem.map(|problem| format!("{}: {problem}", way.word())))
+    });
+    let all: Vec<_> = futures::stream::iter(attempts).buffer_unordered(WAYS_AT_ONCE).collect().await;
+    let mut problems = Vec::new();
+    for one in all {
+        problems.extend(one?);
+    }
+    problems.sort_unstable();
+    Ok(if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) })
 }
 
 /// What is sent, and to whom; or why it can't be any more.
@@ -143,6 +187,8 @@ async fn message(
         occasion: attempt.sent.occasion,
         number: attempt.sent.number,
         idempotency_key: attempt.idempotency_key.clone(),
+        first_key: idempotency_key(&alert, &attempt.receiver, 1).to_string(),
+        at: attempt.sent.at,
         ended,
         alert,
         places,

@@ -1,4 +1,5 @@
-//! A replica of the server for fault tests: `bartizan-sim-replica FOLDER [POSTGRES_URL SCHEMA]`.
+//! A replica of the server for fault tests:
+//! `bartizan-sim-replica FOLDER [POSTGRES_URL SCHEMA] [--smtp URL] [--ahead-ms NUMBER]`.
 //!
 //! It says where it is on one line of JSON, and answers until it is killed.
 
@@ -9,8 +10,9 @@ use bartizan_core::enrolment::Grant;
 use bartizan_core::time::{Duration, Timestamp};
 use bartizan_server::ambient::Ambient;
 use bartizan_server::api::enrolment::{self, Wanted};
+use bartizan_server::channels::email::Relay;
 use bartizan_server::intake::Pacing;
-use bartizan_server::{App, Settings};
+use bartizan_server::{App, Reach, Settings};
 use bartizan_sim::replica::Told;
 use bartizan_store::Place;
 use rand::SeedableRng as _;
@@ -48,10 +50,21 @@ fn main() -> ExitCode {
     }
 }
 
+/// Takes a flag and its value out of the words.
+fn flag(words: &mut Vec<String>, name: &str) -> Option<String> {
+    let place = words.iter().position(|word| word == name)?;
+    let mut taken = words.drain(place..(place + 2).min(words.len()));
+    taken.nth(1)
+}
+
 #[tokio::main]
 async fn run() -> Result<(), Box<dyn std::error::Error>> {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut arguments = std::env::args().skip(1);
+    let mut words: Vec<String> = std::env::args().skip(1).collect();
+    let relay = flag(&mut words, "--smtp").map(|url| Relay::parse(&url, "bartizan@example.org", None));
+    let reach = Reach { relay: relay.transpose()? };
+    let ahead = flag(&mut words, "--ahead-ms").map_or(Ok(0), |number| number.parse::<u32>())?;
+    let mut arguments = words.into_iter();
     let folder = std::path::PathBuf::from(arguments.next().ok_or("name a folder")?);
     let place = match arguments.next() {
         Some(url) => Place::Postgres { url, schema: arguments.next() },
@@ -66,7 +79,8 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
         names: Vec::new(),
         pacing: Pacing::default(),
     };
-    let app = App::start(&settings, Ambient::new(now, StdRng::from_os_rng())).await?;
+    let clock = move || now().plus(Duration::from_millis(ahead));
+    let app = App::start_with(&settings, &reach, Ambient::new(clock, StdRng::from_os_rng())).await?;
     let documents = document::parse("simulated.yaml", BASELINE).map_err(|faults| format!("{faults:?}"))?;
     let applied = bartizan_server::api::document::apply_documents(&app.web, "dev", documents).await;
     applied.map_err(|problem| problem.title().to_owned())?;

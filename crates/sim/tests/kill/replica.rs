@@ -20,12 +20,22 @@ impl Replica {
         folder: &Path,
         postgres: Option<(&str, &str)>,
     ) -> std::io::Result<Replica> {
+        Self::start_with(program, folder, postgres, &[])
+    }
+
+    /// The same, with more words for it.
+    pub(crate) fn start_with(
+        program: &Path,
+        folder: &Path,
+        postgres: Option<(&str, &str)>,
+        flags: &[&str],
+    ) -> std::io::Result<Replica> {
         let mut command = Command::new(program);
         command.arg(folder).stdout(Stdio::piped()).stdin(Stdio::null());
         if let Some((url, schema)) = postgres {
             command.args([url, schema]);
         }
-        let mut child = command.spawn()?;
+        let mut child = command.args(flags).spawn()?;
         let missing = || std::io::Error::other("the replica ended before it said where it is");
         let out = child.stdout.take().ok_or_else(missing)?;
         let mut line = String::new();

@@ -461,10 +461,20 @@ pub(crate) async fn a_notification_is_claimed_once_and_reclaimed_after_a_crash(s
     assert_eq!(store.reclaim_notification(later(29), later(60)).await.unwrap(), None, "it is in flight");
     let again = store.reclaim_notification(later(30), later(60)).await.unwrap().unwrap();
     assert_eq!((again.attempts, again.idempotency_key.as_str()), (2, "key"));
-    let failed = store.finish_notification(&again, Err(("refused".to_owned(), later(90))), later(31)).await;
+    let failed =
+        store.finish_notification(&again, Err(("refused".to_owned(), later(90))), later(31), [5; 32]).await;
     assert_eq!(failed.unwrap(), Sending::Claimed);
     let third = store.reclaim_notification(later(90), later(120)).await.unwrap().unwrap();
-    assert_eq!(store.finish_notification(&third, Ok(()), later(91)).await.unwrap(), Sending::Delivered);
+    store.finish_way(&third, "webhook", None, later(31)).await.unwrap();
+    store.finish_way(&third, "mail:a@example.org", Some("refused"), later(31)).await.unwrap();
+    // A way that was delivered stays so, whatever a late word of another replica says.
+    store.finish_way(&third, "webhook", Some("cut off"), later(32)).await.unwrap();
+    store.finish_way(&third, "mail:a@example.org", None, later(91)).await.unwrap();
+    let ways = store.notification_ways(alert).await.unwrap();
+    let shown: Vec<_> = ways.iter().map(|way| (way.way.as_str(), way.problem.as_deref(), way.at)).collect();
+    assert_eq!(shown, [("mail:a@example.org", None, later(91)), ("webhook", None, later(31))]);
+    let done = store.finish_notification(&third, Ok(()), later(91), [6; 32]).await;
+    assert_eq!(done.unwrap(), Sending::Delivered);
     assert_eq!(store.reclaim_notification(later(9_999), later(10_000)).await.unwrap(), None);
     assert_eq!(store.notifications(alert).await.unwrap()[0].1, "delivered");
 }
