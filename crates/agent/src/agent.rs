@@ -13,6 +13,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::error::Error;
 use crate::observe::{Clock, Observers};
+use crate::order::Hand;
 use crate::runner::{Event, Runner};
 use crate::spool::{Counts, Place};
 
@@ -36,6 +37,8 @@ pub struct Settings {
     pub root: Root,
     /// Log files that detections follow.
     pub logs: Vec<PathBuf>,
+    /// The host's own file, which says what the agent may do beside observing.
+    pub local: PathBuf,
 }
 
 /// How an agent stands.
@@ -89,6 +92,14 @@ impl Agent {
         let observers = Observers::start(&settings.root, &settings.logs, runner.clock(), &events)
             .map_err(Error::Thread)?;
         runner.observe(observers);
+        let hand = Hand::start(
+            runner.settings().root.clone(),
+            runner.book(),
+            runner.settings().local.clone(),
+            Clock::clone(runner.clock()),
+            events.clone(),
+        );
+        runner.act(hand.map_err(Error::Thread)?);
         let (done, over) = oneshot::channel();
         let run = move || {
             runner.run(&received);

@@ -9,6 +9,7 @@ use bartizan_core::digest::Digest;
 use bartizan_core::error::Class;
 use bartizan_wire::checkin::{Answer, Heartbeat};
 use bartizan_wire::enrol::{Renewal, Renewed, Reply, Request};
+use bartizan_wire::order::Offer;
 use bartizan_wire::policy::Policy;
 use bartizan_wire::problem::Problem;
 use bartizan_wire::report::Receipt;
@@ -162,6 +163,13 @@ impl Link {
             return Ok(None);
         }
         self.answer(response).await.map(Some)
+    }
+
+    /// The order that waits for this agent, where one does.
+    pub async fn order(&self) -> Result<Offer, Error> {
+        let request = self.client.request(Method::GET, self.path("order")).timeout(EXCHANGE_LIMIT);
+        let response = request.send().await.map_err(|error| self.fault(&error))?;
+        self.answer(response).await
     }
 
     /// Opens the stream of nudges.

@@ -41,7 +41,8 @@ enum Verb {
 /// Enrol this host where that was not done yet, then observe and report until told to stop.
 ///
 /// Everything that the agent keeps lies in its state folder: its key, its certificate, what waits
-/// for the server, and the newest head of the ledger. It takes nothing from the server but policy.
+/// for the server, and the newest head of the ledger. It takes nothing from
+/// the server but policy, and orders as far as the host's own file allows them.
 #[derive(Debug, Args)]
 struct Run {
     /// The server's address for agents: https://host:8444
@@ -63,6 +64,9 @@ struct Run {
     /// The root of the host that is observed
     #[arg(long, value_name = "FOLDER", default_value = "/")]
     root: PathBuf,
+    /// The host's own file: what the agent may do beside observing. Root alone may write to it
+    #[arg(long, value_name = "FILE", default_value = bartizan_agent::local::FILE)]
+    local: PathBuf,
     /// What the host is called; its own name where nothing is given
     #[arg(long)]
     name: Option<String>,
@@ -181,6 +185,7 @@ fn settings(arguments: Run) -> Result<Settings, Failure> {
         name,
         root,
         logs: AUTHENTICATION_LOGS.into_iter().map(PathBuf::from).collect(),
+        local: arguments.local,
     })
 }
 

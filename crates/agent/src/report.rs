@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bartizan_core::canonical::Value;
 use bartizan_core::digest::Digest;
 use bartizan_core::monitoring::signal::Noticed;
+use bartizan_core::order::Outcome;
 use bartizan_core::time::Timestamp;
 use bartizan_core::verdict::Reason;
 use bartizan_wire::report::{
@@ -56,6 +57,7 @@ struct Pending {
     verdicts: BTreeSet<Subject>,
     whole: bool,
     signals: Vec<Noticed>,
+    outcomes: Vec<Outcome>,
     tallies: BTreeMap<String, Tally>,
 }
 
@@ -180,6 +182,11 @@ impl Composer {
         dropped
     }
 
+    /// Takes what became of an order.
+    pub fn acted(&mut self, outcome: Outcome) {
+        self.pending.outcomes.push(outcome);
+    }
+
     /// Takes how many items a source gave. Alone this is no reason to report.
     pub fn saw(&mut self, source: &str, seen: u64, sent: u64) {
         let tally = self.pending.tallies.entry(source.to_owned()).or_default();
@@ -213,7 +220,8 @@ impl Composer {
             || !(pending.hashes.is_empty()
                 && pending.bodies.is_empty()
                 && pending.verdicts.is_empty()
-                && pending.signals.is_empty())
+                && pending.signals.is_empty()
+                && pending.outcomes.is_empty())
     }
 
     /// The next report, where there is something to tell: what is pending, or losses.
@@ -243,6 +251,7 @@ impl Composer {
             verdicts,
             whole: pending.whole,
             signals: pending.signals,
+            outcomes: pending.outcomes,
             loss: losses(&pending.tallies, &lost),
         };
         let complete = report.whole && report.sections.len() == self.sections.len();

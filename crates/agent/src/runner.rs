@@ -1,5 +1,5 @@
 //! The runner: one thread that takes what was observed and answered, and decides what is said
-//! next. It alone touches the agent's disk. It never waits for the network: an exchange runs as a
+//! next. It alone touches the agent's disk, but for the hand's book of orders. It never waits for the network: an exchange runs as a
 //! task and comes back as an event.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
@@ -24,6 +24,7 @@ use crate::error::Error;
 use crate::identity::{Identity, Key};
 use crate::link::{self, Link, Nudge};
 use crate::observe::{Clock, Observation, Observers};
+use crate::order::{Acted, Hand};
 use crate::outbox::Outbox;
 use crate::spool::{Counts, Limits};
 use crate::state::State;
@@ -39,6 +40,9 @@ const CHECKPOINT_FILE: &str = "checkpoint";
 
 /// The file of a checkpoint that was refused, with the one that was held.
 const FORK_FILE: &str = "fork";
+
+/// The file of the order that was taken last.
+const ORDER_FILE: &str = "order";
 
 /// The file of the policy that was last given.
 const POLICY_FILE: &str = "policy";
@@ -59,6 +63,7 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) enum Event {
     Observation(Observation),
+    Acted(Acted),
     Done(Box<Done>),
     Nudged(Vec<Nudge>),
     Stop,
@@ -67,6 +72,12 @@ pub(crate) enum Event {
 impl From<Observation> for Event {
     fn from(observation: Observation) -> Self {
         Event::Observation(observation)
+    }
+}
+
+impl From<Acted> for Event {
+    fn from(acted: Acted) -> Self {
+        Event::Acted(acted)
     }
 }
 
@@ -86,6 +97,8 @@ pub(crate) struct Runner {
     link: Link,
     outbox: Outbox,
     observers: Option<Observers>,
+    hand: Option<Hand>,
+    orders: Orders,
     witness: Option<Witness>,
     policy: PolicyState,
     pending: Pending,
@@ -105,6 +118,15 @@ struct PolicyState {
     asked: bool,
     /// Whether every collector had a turn.
     collected: bool,
+}
+
+/// Orders on their way to the hand.
+#[derive(Debug, Default)]
+struct Orders {
+    /// The generation that the server offers, to be fetched.
+    offered: Option<u64>,
+    /// Whether the hand has one.
+    in_hand: bool,
 }
 
 /// What is in flight, and when the next exchange may begin.
@@ -192,6 +214,8 @@ impl Runner {
             link,
             outbox,
             observers: None,
+            hand: None,
+            orders: Orders::default(),
             witness,
             policy,
             pending,
@@ -205,6 +229,16 @@ impl Runner {
 
     pub(crate) fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// Takes the hand that carries orders out.
+    pub(crate) fn act(&mut self, hand: Hand) {
+        self.hand = Some(hand);
+    }
+
+    /// Where the hand keeps its book.
+    pub(crate) fn book(&self) -> std::path::PathBuf {
+        self.state.path(ORDER_FILE)
     }
 
     /// Takes the observers; they judge by the policy on disk at once.
@@ -247,12 +281,14 @@ impl Runner {
     fn take(&mut self, event: Event) -> bool {
         match event {
             Event::Observation(observation) => self.observed(observation),
+            Event::Acted(acted) => self.acted(acted),
             Event::Done(done) => self.done(*done),
             Event::Nudged(nudges) => {
                 self.nudges.backoff.succeeded();
                 for nudge in nudges {
                     match nudge {
                         Nudge::Policy => self.policy.due = true,
+                        Nudge::Order => self.pending.check_in_at = Instant::now(),
                         Nudge::Report => {
                             self.pending.check_in_at = Instant::now();
                             self.observers.iter().for_each(Observers::hasten);
@@ -345,6 +381,21 @@ impl Runner {
             state: Standing::Firing,
             severity: Severity::Critical,
             summary: refusal.to_string(),
+            at: (self.clock)(),
+        };
+        self.noticed(vec![signal]);
+    }
+
+    /// Somebody gives orders who has not the key: the server is not the one that it was, or not alone.
+    fn forged(&mut self, error: &crate::order::Error) {
+        tracing::error!(order.problem = %error, "an order was not taken");
+        let signal = Noticed {
+            kind: Kind::Fork,
+            subject: "orders".to_owned(),
+            object: self.settings.server.clone(),
+            state: Standing::Firing,
+            severity: Severity::Critical,
+            summary: error.to_string(),
             at: (self.clock)(),
         };
         self.noticed(vec![signal]);

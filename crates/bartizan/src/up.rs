@@ -225,6 +225,7 @@ async fn start_agent(app: &App, arguments: &Arguments, state: &Path) -> Result<A
         name: content::host_name(&root),
         root,
         logs: arguments.log.clone(),
+        local: PathBuf::from(bartizan_agent::local::FILE),
     };
     let random = Box::new(StdRng::from_os_rng());
     Agent::start(settings, Arc::new(now), random)

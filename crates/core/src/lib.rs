@@ -22,6 +22,7 @@ pub mod finding;
 pub mod id;
 pub mod incident;
 pub mod monitoring;
+pub mod order;
 pub mod person;
 pub mod posture;
 pub mod role;

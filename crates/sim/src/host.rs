@@ -126,6 +126,7 @@ impl Host {
             verdicts: verdicts.collect(),
             whole,
             signals,
+            outcomes: Vec::new(),
             loss: BTreeMap::new(),
         };
         self.facts = facts;

@@ -34,6 +34,9 @@ pub struct Answer {
     /// Sections whose bodies the server lacks; all verdicts where `verdicts` is among them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub wanted: Vec<String>,
+    /// The generation of an order whose outcome the server does not have: the agent asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<u64>,
     /// A newer head of the ledger, with the proof that it continues the one the agent keeps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<Checkpoint>,

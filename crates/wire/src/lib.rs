@@ -9,6 +9,7 @@
 
 pub mod checkin;
 pub mod enrol;
+pub mod order;
 pub mod policy;
 pub mod problem;
 pub mod report;

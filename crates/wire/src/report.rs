@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bartizan_core::canonical::Value;
 use bartizan_core::digest::Digest;
 use bartizan_core::monitoring::signal::Noticed;
+use bartizan_core::order;
 use bartizan_core::time::Timestamp;
 use bartizan_core::verdict::Verdict;
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,9 @@ pub const VERDICTS_LIMIT: usize = 20_000;
 
 /// The most signals of one report; a flood beyond it is counted as loss.
 pub const SIGNALS_LIMIT: usize = 1_000;
+
+/// The most outcomes of orders in one report: an agent has one order at a time.
+pub const OUTCOMES_LIMIT: usize = 16;
 
 /// The longest text that a report holds in one place, in bytes.
 pub const TEXT_BYTES_LIMIT: usize = 4_096;
@@ -51,6 +55,9 @@ pub struct Report {
     pub whole: bool,
     #[serde(default)]
     pub signals: Vec<Noticed>,
+    /// What became of orders; told again until the server has it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outcomes: Vec<order::Outcome>,
     /// What became of each source since the last report: seen, sent and dropped.
     #[serde(default)]
     pub loss: BTreeMap<String, Loss>,

@@ -3,7 +3,9 @@ use std::collections::BTreeMap;
 use bartizan_core::canonical::Value;
 use bartizan_core::digest::Digest;
 use bartizan_core::id::AssetId;
+use bartizan_core::configuration::baseline::Fix;
 use bartizan_core::monitoring::signal::{Kind, Noticed, State};
+use bartizan_core::order::{Ending, Order, Outcome as Acted, Step, StepOutcome};
 use bartizan_core::severity::Severity;
 use bartizan_core::time::Timestamp;
 use bartizan_core::verdict::{Reason, Verdict};
@@ -52,6 +54,25 @@ fn report() -> Report {
             summary: "Little space left: 97% (/srv)".to_owned(),
             at: AT,
         }],
+        outcomes: vec![
+            Acted {
+                generation: 4,
+                digest: digest(),
+                at: AT,
+                ending: Ending::Refused("this host does not allow its agent to enforce".to_owned()),
+            },
+            Acted {
+                generation: 5,
+                digest: digest(),
+                at: AT,
+                ending: Ending::CarriedOut(vec![
+                    StepOutcome::Unchanged,
+                    StepOutcome::Done { before: "1".to_owned() },
+                    StepOutcome::Failed { problem: "no such file".to_owned() },
+                    StepOutcome::Left,
+                ]),
+            },
+        ],
         loss: BTreeMap::from([("auth.log".to_owned(), Loss { seen: 5, sent: 3, dropped: 2 })]),
     }
 }
@@ -82,6 +103,7 @@ fn messages_keep_their_shapes() {
         pace,
         policy: digest(),
         wanted: vec!["os".to_owned()],
+        order: Some(5),
         checkpoint: Some(Checkpoint { note: "note".to_owned(), proof: vec![digest()] }),
         at: AT,
     };
@@ -109,6 +131,24 @@ fn messages_keep_their_shapes() {
         "policy",
         policy::Policy { wire: VERSION, etag: digest(), documents: vec![document] }
     );
+}
+
+#[test]
+fn an_offer_keeps_its_shape() {
+    let order = Order {
+        asset: AssetId::mint(AT, [0; 10]),
+        generation: 5,
+        plan: digest(),
+        not_before: AT,
+        not_after: AT,
+        steps: vec![Step::Fix {
+            baseline: "debian-12".to_owned(),
+            rule: "forwarding".to_owned(),
+            fix: Fix::Sysctl { key: "net.ipv4.ip_forward".to_owned(), value: "0".to_owned() },
+        }],
+    };
+    let signed = Some(crate::order::Signed { order, signature: "00".to_owned() });
+    insta::assert_json_snapshot!("offer", crate::order::Offer { wire: VERSION, signed });
 }
 
 #[test]

@@ -12,6 +12,8 @@ pub enum Nudge {
     Policy,
     /// The server wants to hear from us.
     Report,
+    /// There is an order for somebody; the next check-in tells for whom.
+    Order,
 }
 
 /// The open stream.
@@ -63,6 +65,7 @@ fn nudge(line: &[u8]) -> Option<Nudge> {
     match line.strip_prefix(b"data:")?.trim_ascii() {
         b"policy" => Some(Nudge::Policy),
         b"report" => Some(Nudge::Report),
+        b"order" => Some(Nudge::Order),
         _ => None,
     }
 }

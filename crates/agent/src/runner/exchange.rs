@@ -6,12 +6,15 @@ use bartizan_core::error::Class;
 use bartizan_probe::root::Limit;
 use bartizan_wire::checkin::{Answer, Heartbeat, Pace};
 use bartizan_wire::enrol::{Renewal, Renewed, Reply, Request};
+use bartizan_wire::order::Offer;
 use bartizan_wire::policy::Policy;
 use bartizan_wire::report::Receipt;
 
 use super::{Event, PACE_MS, POLICY_FILE, Runner, link, post, witness};
 use crate::identity::Identity;
 use crate::link::Link;
+use crate::observe::Observers;
+use crate::order::{self, Acted, Taker};
 use crate::outbox::Parcel;
 use crate::tls;
 
@@ -32,6 +35,7 @@ pub(crate) enum Done {
     Policy(Result<Option<Policy>, link::Error>),
     Reported(Parcel, Result<Receipt, link::Error>),
     CheckedIn(Result<Answer, link::Error>),
+    Offered(Result<Offer, link::Error>),
 }
 
 impl Runner {
@@ -64,6 +68,9 @@ impl Runner {
             }
             Ok(None) => {}
             Err(error) => return self.problem(Class::Unavailable, &error, None),
+        }
+        if self.orders.offered.take().is_some() {
+            return self.say(|link| async move { Done::Offered(link.order().await) });
         }
         if self.is_ready() && now >= self.pending.check_in_at {
             let heartbeat = self.heartbeat();
@@ -158,6 +165,8 @@ impl Runner {
             }
             Done::CheckedIn(Ok(answer)) => self.answered(answer),
             Done::CheckedIn(Err(error)) => self.failed(&error, None),
+            Done::Offered(Ok(offer)) => self.offered(offer),
+            Done::Offered(Err(error)) => self.failed(&error, None),
         }
     }
 
@@ -279,8 +288,34 @@ impl Runner {
         if !answer.wanted.is_empty() {
             self.outbox.composer.want(&answer.wanted);
         }
+        // What is in hand is not asked for again.
+        self.orders.offered = answer.order.filter(|_| !self.orders.in_hand);
         if let Some(offered) = &answer.checkpoint {
             self.witness(offered);
+        }
+    }
+
+    fn offered(&mut self, offer: Offer) {
+        self.alive();
+        let (Some(signed), Some(hand), Some(identity)) = (offer.signed, &self.hand, &self.identity) else {
+            return;
+        };
+        self.orders.in_hand = true;
+        hand.take(Taker { asset: identity.asset, key: identity.orders.clone() }, signed);
+    }
+
+    /// Takes what came of an order.
+    pub(super) fn acted(&mut self, acted: Acted) {
+        self.orders.in_hand = false;
+        match acted {
+            Acted::Over(outcome) => {
+                self.outbox.composer.acted(outcome);
+                // What was set shows in what is observed.
+                self.observers.iter().for_each(Observers::hasten);
+            }
+            Acted::Waits => {}
+            Acted::Failed(error @ order::Error::Signature) => self.forged(&error),
+            Acted::Failed(error) => self.problem(Class::Unavailable, &error, None),
         }
     }
 

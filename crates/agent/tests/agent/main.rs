@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod binary;
+mod order;
 mod server;
 
 use std::path::{Path, PathBuf};
@@ -60,6 +61,7 @@ impl Host {
             name: "web-1".to_owned(),
             root: Root::at(self.folder.path().join("root")).unwrap(),
             logs: vec![PathBuf::from("/var/log/auth.log")],
+            local: self.folder.path().join("agent.json"),
         }
     }
 

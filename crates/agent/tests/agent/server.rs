@@ -13,17 +13,20 @@ use axum::{Json, Router};
 use bartizan_core::canonical::Value;
 use bartizan_core::digest::Digest;
 use bartizan_core::id::AssetId;
+use bartizan_core::order::Order;
 use bartizan_core::time::Timestamp;
 use bartizan_ledger::checkpoint::Signer;
 use bartizan_wire::VERSION;
 use bartizan_wire::checkin::{Answer, Checkpoint, Heartbeat, Pace};
 use bartizan_wire::enrol::{Renewal, Renewed, Reply, Request};
+use bartizan_wire::order::{Offer, Signed};
 use bartizan_wire::policy::Policy;
 use bartizan_wire::problem::Problem;
 use bartizan_wire::report::{Batch, Outcome, Receipt, Report};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use rcgen::{BasicConstraints, CertificateParams, CertificateSigningRequestParams, IsCa, Issuer, KeyPair};
+use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
@@ -52,6 +55,8 @@ pub(crate) struct Script {
     pub(crate) checkpoint: Option<Checkpoint>,
     pub(crate) documents: Vec<Value>,
     pub(crate) used_up: bool,
+    /// An order, signed by the key that agents pinned; offered until its outcome came.
+    pub(crate) order: Option<Signed>,
 }
 
 pub(crate) struct Server {
@@ -66,6 +71,7 @@ struct Shared {
     authority_pem: String,
     key: KeyPair,
     pub(crate) ledger: Signer,
+    orders: Ed25519KeyPair,
     script: Mutex<Script>,
     changed: watch::Sender<u64>,
     nudges: broadcast::Sender<&'static str>,
@@ -86,6 +92,7 @@ impl Server {
             authority_pem: authority.pem(),
             key,
             ledger: Signer::new("ledger.test", &[7; 32]).unwrap(),
+            orders: Ed25519KeyPair::from_seed_unchecked(&[9; 32]).unwrap(),
             script: Mutex::default(),
             changed: watch::Sender::new(0),
             nudges: broadcast::Sender::new(16),
@@ -140,6 +147,12 @@ impl Server {
 
     pub(crate) fn script(&self) -> MutexGuard<'_, Script> {
         self.shared.script.lock().unwrap()
+    }
+
+    /// An order as whoever holds the key of orders can make it.
+    pub(crate) fn sign_order(&self, order: Order) -> Signed {
+        let signature = hex::encode(self.shared.orders.sign(&order.signed_bytes().unwrap()));
+        Signed { order, signature }
     }
 
     pub(crate) fn ledger(&self) -> &Signer {
@@ -234,6 +247,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/agent/v1/reports", post(reports))
         .route("/agent/v1/heartbeat", post(heartbeat))
         .route("/agent/v1/policy", get(policy))
+        .route("/agent/v1/order", get(order))
         .route("/agent/v1/nudges", get(nudges))
         .with_state(shared)
 }
@@ -264,7 +278,7 @@ async fn enrol((State(shared), _): Asked, body: Bytes) -> Response {
         certificate,
         authority: shared.authority_pem.clone(),
         ledger: shared.ledger.key().to_string(),
-        orders: "00".to_owned(),
+        orders: hex::encode(shared.orders.public_key()),
         pace: PACE,
     })
 }
@@ -288,6 +302,11 @@ async fn reports((State(shared), Extension(known)): Asked, body: Bytes) -> Respo
             None => Outcome::Committed { wanted: std::mem::take(&mut script.wanted) },
         });
         let outcomes = outcomes.collect();
+        let told =
+            |generation| batch.reports.iter().flat_map(|r| &r.outcomes).any(|o| o.generation == generation);
+        if script.order.as_ref().is_some_and(|signed| told(signed.order.generation)) {
+            script.order = None;
+        }
         script.reports.extend(batch.reports);
         outcomes
     });
@@ -304,6 +323,7 @@ async fn heartbeat((State(shared), _): Asked, body: Bytes) -> Response {
             pace: PACE,
             policy: etag(&script.documents),
             wanted: std::mem::take(&mut script.wanted),
+            order: script.order.as_ref().map(|signed| signed.order.generation),
             checkpoint: script.checkpoint.clone(),
             at,
         }
@@ -323,6 +343,11 @@ async fn policy((State(shared), _): Asked, headers: HeaderMap) -> Response {
         return StatusCode::NOT_MODIFIED.into_response();
     }
     answer(&Policy { wire: VERSION, etag, documents })
+}
+
+async fn order((State(shared), _): Asked) -> Response {
+    let signed = shared.script.lock().unwrap().order.clone();
+    answer(&Offer { wire: VERSION, signed })
 }
 
 async fn nudges((State(shared), _): Asked) -> Response {

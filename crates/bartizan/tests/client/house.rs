@@ -199,6 +199,7 @@ impl House {
             name: name.to_owned(),
             root: Root::at(&root).unwrap(),
             logs: Vec::new(),
+            local: PathBuf::from("/nonexistent"),
         };
         let _inside = self.runtime.enter();
         let random = Box::new(StdRng::from_os_rng());
