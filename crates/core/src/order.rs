@@ -272,5 +272,15 @@ pub enum StepOutcome {
     Left,
 }
 
+impl StepOutcome {
+    /// What it tells in words.
+    pub const fn text(&self) -> Option<&String> {
+        match self {
+            StepOutcome::Done { before: text } | StepOutcome::Failed { problem: text } => Some(text),
+            StepOutcome::Unchanged | StepOutcome::Left => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use bartizan_core::asset::{Class, Life};
 use bartizan_core::canonical::Value;
+use bartizan_core::digest::Digest;
 use bartizan_core::enrolment::Grant;
 use bartizan_core::monitoring::alert::{Alert, Stage};
 use bartizan_core::monitoring::signal::Kind;
+use bartizan_core::order::{self, Ending};
 use bartizan_core::time::Timestamp;
 use bartizan_server::ambient::Ambient;
 use bartizan_server::api::enrolment::{self, Wanted};
@@ -101,6 +103,28 @@ async fn who_falls_silent_is_missed_until_heard_again_and_who_was_retired_is_not
     assert_eq!(ended.id, alert.id);
     let report = retired.compose(Facts::default(), Vec::new(), now());
     retired.send(&report).await.unwrap_err();
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_this_server_did_not_give_is_an_alert() {
+    let folder = tempfile::tempdir().unwrap();
+    let (app, way) = server(folder.path()).await;
+    let mut led = host(folder.path(), &way, "led").await;
+    let mut report = led.compose(Facts::default(), Vec::new(), now());
+    report.outcomes.push(order::Outcome {
+        generation: 3,
+        digest: Digest::of_bytes(b"order"),
+        at: now(),
+        ending: Ending::Refused("this host does not allow its agent to enforce".to_owned()),
+    });
+    assert!(matches!(led.send(&report).await.unwrap(), Outcome::Committed { .. }));
+    let alert = until(&app, Kind::Fork, |alert| alert.stage == Stage::Open).await;
+    assert!(
+        alert.summary.contains("led was given an order (generation 3) by another server"),
+        "{}",
+        alert.summary
+    );
     app.stop().await;
 }
 

@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 
 use bartizan_core::canonical::Value;
+use bartizan_core::configuration::baseline::Fix;
 use bartizan_core::digest::Digest;
 use bartizan_core::id::AssetId;
-use bartizan_core::configuration::baseline::Fix;
 use bartizan_core::monitoring::signal::{Kind, Noticed, State};
 use bartizan_core::order::{Ending, Order, Outcome as Acted, Step, StepOutcome};
 use bartizan_core::severity::Severity;

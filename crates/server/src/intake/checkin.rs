@@ -30,6 +30,8 @@ pub(super) async fn heartbeat((state, connection, body): Asked) -> Result<Respon
         pace: state.pace(),
         policy: policy.etag,
         wanted,
+        // Nothing on this server gives orders yet.
+        order: None,
         checkpoint: checkpoint(&state.store, beat.checkpoint).await?,
         at: now,
     })

@@ -8,12 +8,15 @@ use bartizan_core::canonical::Value;
 use bartizan_core::digest::Digest;
 use bartizan_core::fact::{Name, OperatingSystem, Package, Section};
 use bartizan_core::monitoring::signal::{Kind, Signal};
+use bartizan_core::order::{self, Ending, STEPS_LIMIT, StepOutcome};
+use bartizan_core::severity::Severity;
 use bartizan_core::time::Timestamp;
 use bartizan_core::vulnerability::matching::Tuple;
 use bartizan_store::report::{Outcome as Committed, Report, SectionBody, Verdicts};
 use bartizan_store::subject::Subject;
 use bartizan_wire::report::{
-    BATCH_LIMIT, Batch, Outcome, Receipt, SECTIONS_LIMIT, SIGNALS_LIMIT, TEXT_BYTES_LIMIT, VERDICTS_LIMIT,
+    BATCH_LIMIT, Batch, OUTCOMES_LIMIT, Outcome, Receipt, SECTIONS_LIMIT, SIGNALS_LIMIT, TEXT_BYTES_LIMIT,
+    VERDICTS_LIMIT,
 };
 use bartizan_wire::{VERSION, report, unpack_versioned};
 
@@ -86,10 +89,21 @@ fn check(report: &report::Report) -> Result<(), String> {
     within("sections", report.sections.len(), SECTIONS_LIMIT)?;
     within("verdicts", report.verdicts.len(), VERDICTS_LIMIT)?;
     within("signals", report.signals.len(), SIGNALS_LIMIT)?;
+    within("outcomes", report.outcomes.len(), OUTCOMES_LIMIT)?;
     let sources = report.loss.keys();
     let looks = report.verdicts.iter().flat_map(|look| [&look.baseline, &look.rule]);
     let signals = report.signals.iter().flat_map(|signal| [&signal.subject, &signal.object, &signal.summary]);
-    for text in sources.chain(looks).chain(signals) {
+    let mut told = Vec::new();
+    for outcome in &report.outcomes {
+        match &outcome.ending {
+            Ending::Refused(reason) => told.push(reason),
+            Ending::CarriedOut(steps) => {
+                within("steps of one order", steps.len(), STEPS_LIMIT)?;
+                told.extend(steps.iter().filter_map(StepOutcome::text));
+            }
+        }
+    }
+    for text in sources.chain(looks).chain(signals).chain(told) {
         within("bytes in one text", text.len(), TEXT_BYTES_LIMIT)?;
     }
     for look in &report.verdicts {
@@ -144,6 +158,7 @@ async fn accept(
         signals
             .push(Signal { object: source.clone(), ..own_signal(asset, Kind::Loss, "loss", summary, now) });
     }
+    signals.extend(report.outcomes.iter().map(|outcome| strange_order(asset, outcome, now)));
     let ours = |look: &report::Look| rules.contains(&(look.baseline.clone(), look.rule.clone()));
     let looks = report.verdicts.into_iter().filter(ours).map(|look| {
         let subject = Subject { baseline: look.baseline, rule: look.rule, check: look.check };
@@ -168,6 +183,19 @@ async fn accept(
         tuples,
         signals,
     }))
+}
+
+/// This server gives no orders: whoever gave this one has its key.
+fn strange_order(asset: &Asset, outcome: &order::Outcome, now: Timestamp) -> Signal {
+    let became = match &outcome.ending {
+        Ending::Refused(reason) => format!("refused it: {reason}"),
+        Ending::CarriedOut(_) => "carried it out".to_owned(),
+    };
+    let (name, generation) = (&asset.name, outcome.generation);
+    let summary =
+        format!("{name} was given an order (generation {generation}) by another server, and {became}");
+    let signal = own_signal(asset, Kind::Fork, "orders", summary, now);
+    Signal { severity: Severity::Critical, ..signal }
 }
 
 /// The builds present, where the report tells of packages or of the system that they are judged by.
