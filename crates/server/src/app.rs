@@ -33,6 +33,9 @@ pub struct Settings {
     /// The names that the server is reached by, beside its addresses.
     pub names: Vec<String>,
     pub pacing: Pacing,
+    /// Whether this is a demo: every page says so, and whoever is signed in may become another person.
+    /// Nothing that a request bears can set it.
+    pub demo: bool,
 }
 
 /// How a replica reaches out; nothing of it is needed on one machine alone.
@@ -141,6 +144,7 @@ impl App {
             last_seen: context.last_seen.clone(),
             feeds: context.feeds.clone(),
             ledger_key: keys.ledger.key().clone(),
+            demo: settings.demo,
         };
         let router = crate::web::router(&web);
         tasks.start("people's listener", async move { people.serve(router, stop).await }).await;

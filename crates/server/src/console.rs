@@ -23,6 +23,7 @@ mod alert;
 mod asset;
 mod baseline;
 mod chart;
+pub(crate) mod demo;
 mod design;
 mod document;
 mod event;
@@ -71,6 +72,8 @@ struct Asked {
     /// The path and query by which the page is asked for again.
     location: String,
     fragment: bool,
+    /// The people to become by a click; none where this is no demo.
+    seats: Option<demo::Seats>,
 }
 
 impl FromRequestParts<Web> for Asked {
@@ -84,6 +87,7 @@ impl FromRequestParts<Web> for Asked {
             person: parts.extensions.get::<Person>().cloned(),
             location,
             fragment: parts.headers.contains_key(FRAGMENT),
+            seats: demo::seats(web).await,
         })
     }
 }
@@ -109,7 +113,7 @@ impl Asked {
         if self.fragment {
             return html(&part);
         }
-        let shell = Shell::new(place, self.person.as_ref(), self.location);
+        let shell = Shell::new(place, self.person.as_ref(), self.location, self.seats);
         html(&Page { shell, above, part })
     }
 }

@@ -35,6 +35,8 @@ pub struct Web {
     pub feeds: crate::stages::matching::Feeds,
     /// The public key of the ledger, as a signed-note verifier key.
     pub ledger_key: bartizan_ledger::checkpoint::Key,
+    /// Whether this is a demo, where people are switched by a click.
+    pub demo: bool,
 }
 
 /// One route: how it is called, who may, and what answers.
@@ -54,7 +56,7 @@ impl std::fmt::Debug for Route {
     }
 }
 
-/// Every route there is.
+/// Every route there is, but the one that a demo has beside them.
 pub fn routes() -> Vec<Route> {
     api::routes().into_iter().chain(console::routes()).collect()
 }
@@ -62,14 +64,16 @@ pub fn routes() -> Vec<Route> {
 /// The router of the people's listener.
 pub fn router(web: &Web) -> Router {
     let mut router = Router::new();
-    for route in routes() {
+    // Without the setting there is no such route to be reached, by whatever a request bears.
+    let switch = if web.demo { console::demo::routes() } else { Vec::new() };
+    for route in routes().into_iter().chain(switch) {
         let gate = Gate { web: web.clone(), roles: route.roles };
         let guarded = route.handler.layer(middleware::from_fn_with_state(gate, guard));
         router = router.route(route.path, guarded);
     }
     router
         .fallback(console::problem::lost)
-        .layer(middleware::from_fn(console::problem::pages))
+        .layer(middleware::from_fn_with_state(web.clone(), console::problem::pages))
         .layer(axum::extract::DefaultBodyLimit::max(BODY_BYTES_LIMIT))
         .layer(middleware::map_response(harden))
         .with_state(web.clone())

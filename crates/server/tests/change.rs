@@ -52,6 +52,7 @@ impl Team {
             agents: loopback,
             names: Vec::new(),
             pacing: Pacing::default(),
+            demo: false,
         };
         let app = App::start(&settings, Ambient::new(now, StdRng::seed_from_u64(3))).await.unwrap();
         let mut tokens = Vec::new();

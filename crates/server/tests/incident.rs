@@ -61,6 +61,7 @@ impl House {
             agents: loopback,
             names: Vec::new(),
             pacing: bartizan_server::intake::Pacing::default(),
+            demo: false,
         };
         let random = rand::rngs::StdRng::from_os_rng();
         let app = App::start(&settings, Ambient::new(now, random)).await.unwrap();

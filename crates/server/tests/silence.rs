@@ -36,6 +36,7 @@ async fn what_still_fires_when_a_silence_ends_is_told_then() {
         agents: loopback,
         names: Vec::new(),
         pacing: Pacing::default(),
+        demo: false,
     };
     let app = App::start(&settings, Ambient::new(now, StdRng::seed_from_u64(5))).await.unwrap();
     // Nobody listens there: that somebody was to be told is what counts here.

@@ -46,6 +46,7 @@ async fn server(folder: &Path) -> (App, Way) {
         agents: loopback,
         names: Vec::new(),
         pacing: PACING,
+        demo: false,
     };
     let app = App::start(&settings, Ambient::new(now, StdRng::seed_from_u64(1))).await.unwrap();
     let grant = Grant {

@@ -98,6 +98,7 @@ impl House {
             agents: loopback,
             names: Vec::new(),
             pacing: bartizan_server::intake::Pacing::default(),
+            demo: false,
         };
         let ambient = Ambient::new(now, StdRng::from_os_rng());
         let app = runtime.block_on(App::start(&settings, ambient)).unwrap();

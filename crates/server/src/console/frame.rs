@@ -4,6 +4,7 @@ use askama::Template;
 use askama::filters::HtmlSafe;
 use bartizan_core::person::Person;
 
+use super::demo::Seats;
 use super::file;
 
 /// Where the navigation leads.
@@ -79,10 +80,12 @@ pub(super) struct Shell {
     pub(super) style: String,
     pub(super) icon: String,
     pub(super) scripts: [String; 2],
+    /// The people of a demo; none where this is none.
+    pub(super) seats: Option<Seats>,
 }
 
 impl Shell {
-    pub(super) fn new(place: Place, person: Option<&Person>, location: String) -> Self {
+    pub(super) fn new(place: Place, person: Option<&Person>, location: String, seats: Option<Seats>) -> Self {
         let person = person.map(|person| {
             let roles: Vec<&str> = person.roles.iter().map(|role| role.as_str()).collect();
             (person.name.clone(), roles.join(", "))
@@ -94,6 +97,7 @@ impl Shell {
             style: file::path("bartizan.css"),
             icon: file::path("icon.svg"),
             scripts: [file::path("htmx.js"), file::path("bartizan.js")],
+            seats,
         }
     }
 

@@ -2,17 +2,18 @@
 
 use askama::Template;
 use askama::filters::HtmlSafe;
-use axum::extract::Request;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bartizan_core::error::Class;
 use bartizan_core::person::Person;
 
 use super::frame::{Nothing, Page, Place, Section, Shell};
-use super::html;
+use super::{demo, html};
 use crate::auth::wants_page;
 use crate::problem::Problem;
+use crate::web::Web;
 
 /// Where programs ask: they get problems as they are.
 const PROGRAMS: &str = "/api/";
@@ -27,17 +28,22 @@ struct Part {
 impl HtmlSafe for Part {}
 
 /// Turns problems into pages where a browser asked.
-pub(crate) async fn pages(request: Request, next: Next) -> Response {
-    let location = request.uri().path().to_owned();
-    let asked = wants_page(request.headers()) && !location.starts_with(PROGRAMS);
+pub(crate) async fn pages(State(web): State<Web>, request: Request, next: Next) -> Response {
+    let asked = wants_page(request.headers()) && !request.uri().path().starts_with(PROGRAMS);
+    let location = if *request.method() == Method::GET {
+        request.uri().path().to_owned()
+    } else {
+        came_from(request.headers())
+    };
     let response = next.run(request).await;
     let status = response.status();
     if !asked || !(status.is_client_error() || status.is_server_error()) || is_page(response.headers()) {
         return response;
     }
     let problem = response.extensions().get::<Problem>().cloned().unwrap_or_else(|| unnamed(status));
-    let person = response.extensions().get::<Person>();
-    match draw(&problem, status, person, location) {
+    let person = response.extensions().get::<Person>().cloned();
+    let seats = demo::seats(&web).await;
+    match draw(&problem, status, person.as_ref(), location, seats) {
         Ok(page) => (status, page).into_response(),
         Err(_) => response,
     }
@@ -46,6 +52,13 @@ pub(crate) async fn pages(request: Request, next: Next) -> Response {
 /// No such page: the router knows no route to it.
 pub(crate) async fn lost(request: Request) -> Problem {
     Problem::not_found("page", request.uri().path())
+}
+
+/// The page whose form was sent: what was sent can't be asked for again.
+fn came_from(headers: &HeaderMap) -> String {
+    let referrer = headers.get(header::REFERER).and_then(|referrer| referrer.to_str().ok());
+    let page = referrer.and_then(|referrer| referrer.parse::<Uri>().ok());
+    page.map_or_else(|| "/".to_owned(), |page| page.path().to_owned())
 }
 
 fn is_page(headers: &HeaderMap) -> bool {
@@ -71,6 +84,7 @@ fn draw(
     status: StatusCode,
     person: Option<&Person>,
     location: String,
+    seats: Option<demo::Seats>,
 ) -> Result<Response, Problem> {
     // What is a fault of ours is told in our log; a page gives none of it away.
     let (title, detail) = match problem.class() {
@@ -81,7 +95,7 @@ fn draw(
         _ => (sentence(problem.title()), problem.detail().map(ToOwned::to_owned)),
     };
     let place = Place::new(Section::Elsewhere, title).still();
-    let shell = Shell::new(place, person, location);
+    let shell = Shell::new(place, person, location, seats);
     html(&Page { shell, above: Nothing, part: Part { status: status.as_u16(), detail } })
 }
 

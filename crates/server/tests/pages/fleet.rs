@@ -102,6 +102,7 @@ pub(crate) async fn start(folder: &Path) -> App {
         agents: here,
         names: vec!["localhost".to_owned()],
         pacing: bartizan_server::intake::Pacing::default(),
+        demo: false,
     };
     App::start(&settings, Ambient::new(now, StdRng::seed_from_u64(7))).await.unwrap()
 }

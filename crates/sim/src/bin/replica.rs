@@ -78,6 +78,7 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
         agents: loopback,
         names: Vec::new(),
         pacing: Pacing::default(),
+        demo: false,
     };
     let clock = move || now().plus(Duration::from_millis(ahead));
     let app = App::start_with(&settings, &reach, Ambient::new(clock, StdRng::from_os_rng())).await?;

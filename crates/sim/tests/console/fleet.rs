@@ -131,6 +131,7 @@ impl Fleet {
             agents: here,
             names: vec!["localhost".to_owned()],
             pacing: PACING,
+            demo: false,
         };
         let app = App::start(&settings, Ambient::new(now, StdRng::seed_from_u64(11))).await.unwrap();
         let documents = document::parse("servers.yaml", DOCUMENTS).unwrap();

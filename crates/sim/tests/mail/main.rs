@@ -52,6 +52,7 @@ async fn server(folder: &Path, relay: Relay) -> App {
         agents: loopback,
         names: Vec::new(),
         pacing: Pacing::default(),
+        demo: false,
     };
     let reach = Reach { relay: Some(relay) };
     App::start_with(&settings, &reach, Ambient::new(now, StdRng::seed_from_u64(11))).await.unwrap()
