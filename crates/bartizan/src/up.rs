@@ -28,12 +28,17 @@ use crate::exit::{Answer, Failure};
 
 mod client;
 pub(crate) mod content;
+mod demo;
 mod feeds;
 mod mail;
 pub(crate) mod summary;
 
 /// The name of the person that a first start makes.
 const FIRST_PERSON: &str = "admin";
+
+/// Where people and agents connect, where nobody says otherwise.
+const PORT: u16 = 8443;
+const AGENT_PORT: u16 = 8444;
 
 /// The service that this machine belongs to until somebody says otherwise.
 const SERVICE: &str = "local";
@@ -61,12 +66,18 @@ pub(crate) struct Arguments {
     /// The name by which other machines reach this one.
     #[arg(long, value_name = "HOST")]
     name: Option<String>,
-    /// The port of the console and the API; 0 takes a free one.
-    #[arg(long, value_name = "PORT", default_value_t = 8443)]
-    port: u16,
-    /// The port of the agents; 0 takes a free one.
-    #[arg(long, value_name = "PORT", default_value_t = 8444)]
-    agent_port: u16,
+    /// The port of the console and the API, 8443 where none is named; 0 takes a free one.
+    #[arg(long, value_name = "PORT")]
+    port: Option<u16>,
+    /// The port of the agents, 8444 where none is named; 0 takes a free one.
+    #[arg(long, value_name = "PORT")]
+    agent_port: Option<u16>,
+    /// Show a simulated fleet with a story instead of this machine, and be any of four people.
+    ///
+    /// On loopback alone and on free ports, with a folder of state that goes when it ends, unless
+    /// --state names one to keep.
+    #[arg(long, conflicts_with_all = ["feeds", "notify", "name", "root", "log", "database", "smtp"])]
+    demo: bool,
     /// Watch this folder as if it were the machine's root.
     #[arg(long, value_name = "DIR", default_value = "/")]
     root: PathBuf,
@@ -94,9 +105,10 @@ pub(crate) fn run(arguments: Arguments) -> Result<Answer, Failure> {
     let reach = Reach { relay: arguments.mail.relay(arguments.name.as_deref())? };
     let route = arguments.notify.as_deref().map(|notify| content::route(notify, &reach)).transpose()?;
     log();
+    let demo = arguments.demo;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::unavailable(format_args!("can't start: {error}")))?;
-    runtime.block_on(up(arguments, reach, route))
+    if demo { runtime.block_on(demo::up(arguments)) } else { runtime.block_on(up(arguments, reach, route)) }
 }
 
 /// What goes wrong inside is told on standard error; `BARTIZAN_LOG=info` tells more.
@@ -117,6 +129,7 @@ async fn up(arguments: Arguments, reach: Reach, route: Option<Document>) -> Resu
     let _ = rustls::crypto::ring::default_provider().install_default();
     let interrupted = summary::interrupted()?;
     let state = folder(arguments.state.as_deref())?;
+    demo::no_demo_in(&state)?;
     let ambient = Ambient::new(now, StdRng::from_os_rng());
     summary::say(&format!("state in {}", state.display()));
     let settings = Settings {
@@ -125,24 +138,17 @@ async fn up(arguments: Arguments, reach: Reach, route: Option<Document>) -> Resu
             None => Place::Sqlite(state.join("bartizan.db")),
         },
         wrapping_key: state.join("wrapping.key"),
-        people: SocketAddr::new(arguments.listen, arguments.port),
-        agents: SocketAddr::new(arguments.listen, arguments.agent_port),
+        people: SocketAddr::new(arguments.listen, arguments.port.unwrap_or(PORT)),
+        agents: SocketAddr::new(arguments.listen, arguments.agent_port.unwrap_or(AGENT_PORT)),
         names: arguments.name.iter().cloned().collect(),
         pacing: Pacing::default(),
+        demo: false,
     };
-    let app = App::start_with(&settings, &reach, ambient.clone()).await.map_err(|error| {
-        let hint = match &error {
-            bartizan_server::app::Error::Listener(_) => {
-                "is another `bartizan up` running? --port and --agent-port take other ports"
-            }
-            _ => "--state names another folder",
-        };
-        Failure::new(error.class(), error).hint(hint)
-    })?;
+    let app = start(&settings, &reach, ambient).await?;
     let applied = apply(&app, route).await?;
     summary::say(&applied);
     let person = first_person(&app).await?;
-    let mut client = client::Writer::new(&app, person, &state);
+    let mut client = client::Writer::new(&app, person, state.join(crate::client::FILE));
     client.write().await?;
     let mut beside = feeds::start(&app, &state, arguments.feeds.clone());
     beside.spawn(client.keep());
@@ -156,6 +162,18 @@ async fn up(arguments: Arguments, reach: Reach, route: Option<Document>) -> Resu
     app.stop().await;
     summary::say("stopped; a second `bartizan up` carries on from here");
     Ok(Answer::Answered)
+}
+
+async fn start(settings: &Settings, reach: &Reach, ambient: Ambient) -> Result<App, Failure> {
+    App::start_with(settings, reach, ambient).await.map_err(|error| {
+        let hint = match &error {
+            bartizan_server::app::Error::Listener(_) => {
+                "is another `bartizan up` running? --port and --agent-port take other ports"
+            }
+            _ => "--state names another folder",
+        };
+        Failure::new(error.class(), error).hint(hint)
+    })
 }
 
 /// The folder of all state, which nobody else may read.

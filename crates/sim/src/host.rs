@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use bartizan_agent::identity::{Identity, Key};
-use bartizan_agent::link::{self, Link};
+use bartizan_agent::link::{self, Link, Nudges};
 use bartizan_agent::state::State;
 use bartizan_agent::{identity, state, tls};
 use bartizan_core::canonical::Value;
@@ -13,6 +13,7 @@ use bartizan_core::monitoring::signal::Noticed;
 use bartizan_core::time::Timestamp;
 use bartizan_core::verdict::Verdict;
 use bartizan_wire::checkin::{Answer, Heartbeat};
+use bartizan_wire::policy::Policy;
 use bartizan_wire::report::{self, Batch, Look, Outcome, Report, Section};
 use bartizan_wire::{VERSION, enrol};
 
@@ -90,6 +91,16 @@ impl Host {
     pub fn follow(&mut self, server: &str) -> Result<(), Error> {
         self.link = Link::new(server, tls::enrolled(&self.identity, &self.key)?)?;
         Ok(())
+    }
+
+    /// The policy that applies to it, where it is another than the one that is held.
+    pub async fn policy(&self, held: Option<Digest>) -> Result<Option<Policy>, Error> {
+        Ok(self.link.policy(held).await?)
+    }
+
+    /// Opens the stream of nudges.
+    pub async fn nudges(&self) -> Result<Nudges, Error> {
+        Ok(self.link.nudges().await?)
     }
 
     /// The asset that it is.

@@ -3,7 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use bartizan_core::id::PersonId;
 use bartizan_core::time::Duration;
@@ -25,15 +25,15 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// For this person; the file lies in the folder of state.
-    pub(super) fn new(app: &App, person: PersonId, state: &Path) -> Self {
+    /// For this person; the file lies at this path.
+    pub(super) fn new(app: &App, person: PersonId, path: PathBuf) -> Self {
         let file = File {
             server: format!("https://127.0.0.1:{}", app.people().port()),
             agents: Some(format!("https://127.0.0.1:{}", app.agents().port())),
             authority: app.authority().to_owned(),
             token: String::new(),
         };
-        Self { web: app.web.clone(), file, person, path: state.join(crate::client::FILE) }
+        Self { web: app.web.clone(), file, person, path }
     }
 
     /// Writes where the server is, what to trust, and a fresh session, for this account alone.

@@ -28,7 +28,7 @@ pub(super) fn interrupted() -> Result<Interrupted, Failure> {
 }
 
 impl Interrupted {
-    async fn wait(&mut self) {
+    pub(super) async fn wait(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
