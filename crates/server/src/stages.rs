@@ -32,7 +32,7 @@ mod posture;
 mod silence;
 
 /// The acts that stages other than the alert stage rule on, by how their names begin.
-const OWNED_ACTS: [&str; 2] = [change::ACTS, incident::ACTS];
+const OWNED_ACTS: [&str; 3] = [change::ACTS, change::DECLARATIONS, incident::ACTS];
 
 /// How long a stage that was not nudged sleeps at most.
 const TIMER: Duration = Duration::from_secs(2);
