@@ -19,11 +19,13 @@ pub mod baseline;
 pub mod change;
 pub mod document;
 pub mod enrolment;
+pub mod environment;
 pub mod feed;
 pub mod finding;
 pub mod incident;
 pub mod ledger;
 pub mod openapi;
+mod people;
 pub mod posture;
 pub mod session;
 pub mod silence;
@@ -40,6 +42,7 @@ pub fn routes() -> Vec<Route> {
         baseline::routes(),
         change::routes(),
         document::routes(),
+        environment::routes(),
         enrolment::routes(),
         feed::routes(),
         finding::routes(),
@@ -62,6 +65,7 @@ pub(crate) fn shapes() -> Vec<(&'static str, openapi::Shape)> {
         ("baseline", baseline::shapes()),
         ("change", change::shapes()),
         ("document", document::shapes()),
+        ("environment", environment::shapes()),
         ("enrolment", enrolment::shapes()),
         ("feed", feed::shapes()),
         ("finding", finding::shapes()),
@@ -144,6 +148,14 @@ pub(crate) async fn decide_with(web: &Web, person: &Person, act: Act) -> Result<
         if tokio::time::timeout_at(deadline, shown.changed()).await.is_err() {
             return Ok(Ruled::Pending);
         }
+    }
+}
+
+/// The word that a plain enum is written as.
+fn word(value: impl serde::Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word,
+        _ => String::new(),
     }
 }
 

@@ -19,22 +19,27 @@ use bartizan_core::role::Role;
 use crate::problem::Problem;
 use crate::web::{Route, Web};
 
+mod act;
 mod alert;
 mod asset;
 mod baseline;
+mod change;
 mod chart;
 pub(crate) mod demo;
 mod design;
 mod document;
+mod environment;
 mod event;
 mod file;
 mod finding;
 mod frame;
+mod incident;
 mod ledger;
 mod part;
 mod posture;
 pub(crate) mod problem;
 mod session;
+mod silence;
 mod vulnerability;
 
 use frame::{Nothing, Page, Place, Shell};
@@ -49,14 +54,18 @@ pub(crate) fn routes() -> Vec<Route> {
         alert::routes(),
         asset::routes(),
         baseline::routes(),
+        change::routes(),
         design::routes(),
         document::routes(),
+        environment::routes(),
         event::routes(),
         file::routes(),
         finding::routes(),
+        incident::routes(),
         ledger::routes(),
         posture::routes(),
         session::routes(),
+        silence::routes(),
         vulnerability::routes(),
     ];
     nouns.into_iter().flatten().collect()
