@@ -47,6 +47,7 @@ enum Gate {
 struct Declare {
     /// The environment.
     environment: String,
+    /// What it asks for from now on.
     #[arg(value_enum)]
     gate: Gate,
     /// Why.

@@ -154,7 +154,7 @@ async fn a_change_walks_to_production_by_the_forms_of_three_people_and_an_edit_v
 
     // One byte edited: nothing that was decided counts, and the page says so.
     ann.does(&act("edit"), &[("text", &BEFORE.replace("/one", "/two"))]).await;
-    ann.may_not(&act("apply"), &[("digest", &one), ("target", "prod")], StatusCode::CONFLICT, "you saw")
+    ann.may_not(&act("apply"), &[("digest", &one), ("target", "prod")], StatusCode::CONFLICT, "look again")
         .await;
     let page = reader.page(&path).await;
     says(&page, &["<span class=\"badge not-met\">void</span>", "Ann edited the change after it"]);

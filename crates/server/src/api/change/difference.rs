@@ -133,7 +133,8 @@ mod tests {
     #[test]
     fn what_is_new_the_same_deleted_or_never_was_is_told_by_its_word() {
         let new = "kind: Baseline\nname: z\nspec: {port: 1}\n";
-        let told = told(&format!("{BEFORE}---\n{new}"), &[BEFORE, &BEFORE.replace("a", "b")], &["n"]);
+        let told =
+            told(&format!("{BEFORE}---\n{new}"), &[BEFORE, &BEFORE.replace("name: a", "name: b")], &["n"]);
         let fates: Vec<_> = told.iter().map(|one| (one.name.as_str(), one.fate.as_str())).collect();
         assert_eq!(fates, [("a", "same"), ("n", "absent"), ("z", "new")]);
         assert!(told[2].lines.iter().all(|line| line.mark == '+'), "{:?}", told[2].lines);
