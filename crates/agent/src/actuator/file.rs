@@ -38,7 +38,7 @@ impl Wanted {
     }
 
     pub(super) fn look(&self, root: &Root, path: &str) -> Result<Look, Problem> {
-        Ok(self.met(&open(root, path)?, path)?)
+        self.met(&open(root, path)?, path)
     }
 
     pub(super) fn set(&self, root: &Root, path: &str) -> Result<(), Problem> {
