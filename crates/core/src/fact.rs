@@ -13,7 +13,6 @@ pub mod module;
 pub mod mount;
 pub mod process;
 pub mod socket;
-pub mod source;
 pub mod ssh;
 pub mod sudoers;
 pub mod sysctl;
@@ -64,7 +63,6 @@ pub enum Name {
     Modules,
     Jobs,
     Certificates,
-    Sources,
 }
 
 /// A word that names no section.
@@ -92,7 +90,7 @@ impl<T> Section<T> {
 
 impl Name {
     /// Every section, in the order in which they are listed.
-    pub const ALL: [Name; 16] = [
+    pub const ALL: [Name; 15] = [
         Name::Os,
         Name::Packages,
         Name::Kernel,
@@ -108,7 +106,6 @@ impl Name {
         Name::Modules,
         Name::Jobs,
         Name::Certificates,
-        Name::Sources,
     ];
 
     /// The word for it in reports, documents and on the command line.
@@ -129,7 +126,6 @@ impl Name {
             Name::Modules => "modules",
             Name::Jobs => "jobs",
             Name::Certificates => "certificates",
-            Name::Sources => "sources",
         }
     }
 }

@@ -63,6 +63,8 @@ identifiers! {
     AssetId: "an asset identifier",
     /// Somebody who signs in.
     PersonId: "a person identifier",
+    /// A role that was asked for somebody, and waits for a second person.
+    RequestId: "a request identifier",
     /// A proposed modification.
     ChangeId: "a change identifier",
     /// A risk acceptance.

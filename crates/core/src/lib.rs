@@ -18,6 +18,7 @@ pub mod document;
 pub mod enrolment;
 pub mod error;
 pub mod fact;
+pub mod factor;
 pub mod finding;
 pub mod id;
 pub mod incident;

@@ -1,12 +1,51 @@
 //! People: who signs in, which roles they have, and who gave them those.
+//!
+//! A role that approves what others propose comes into force when a second person confirms it;
+//! every other role at once. Nobody confirms what they asked for, or what they get, and nobody
+//! whom the one who asked made able to confirm since.
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+mod judge;
+
+pub use judge::{Command, Directory, Event, Refusal, step};
+
 use crate::configuration::change::{Actor, Grant};
-use crate::id::PersonId;
+use crate::id::{PersonId, RequestId};
 use crate::role::Role;
+use crate::time::Timestamp;
+
+/// The longest name, in bytes.
+pub const NAME_BYTES_LIMIT: usize = 64;
+
+/// The most services that one person is on the team of.
+pub const SERVICES_LIMIT: usize = 100;
+
+/// How many grants of a person are looked back on. Those that fell out are in the ledger.
+pub const GRANTS_LIMIT: usize = 500;
+
+/// A role that was asked for somebody, and waits for a second person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    pub id: RequestId,
+    pub person: PersonId,
+    pub role: Role,
+    /// The services on whose team they come by it.
+    pub services: BTreeSet<String>,
+    pub by: PersonId,
+    pub at: Timestamp,
+    /// Whether it waits; an answered one is kept for who looks back.
+    pub open: bool,
+}
+
+/// Whether this may be somebody's name: ASCII alone, so that no two look the same, and in one line.
+pub fn is_name(text: &str) -> bool {
+    let first = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+    let rest = |byte: u8| byte.is_ascii_alphanumeric() || b"._@+-".contains(&byte);
+    first && text.len() <= NAME_BYTES_LIMIT && text.bytes().all(rest)
+}
 
 /// Somebody who signs in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,3 +79,6 @@ impl Person {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,182 @@
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::configuration::change::Granted;
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_millis(seconds * 1_000)
+}
+
+fn id(number: u8) -> PersonId {
+    PersonId::mint(at(0), [number; 10])
+}
+
+fn request(number: u8) -> RequestId {
+    RequestId::mint(at(0), [number; 10])
+}
+
+fn person(number: u8, name: &str, roles: &[Role]) -> Person {
+    Person {
+        id: id(number),
+        name: name.to_owned(),
+        roles: roles.iter().copied().collect(),
+        services: BTreeSet::new(),
+        grants: Vec::new(),
+        disabled: false,
+    }
+}
+
+/// Ada and Grace are admins, Edsger is nobody yet.
+fn house() -> Directory {
+    let people =
+        [person(1, "ada", &[Role::Admin]), person(2, "grace", &[Role::Admin]), person(3, "edsger", &[])];
+    Directory { people: people.into_iter().map(|one| (one.id, one)).collect(), requests: Default::default() }
+}
+
+/// Does what follows, as the store would.
+fn act(directory: &mut Directory, actor: u8, event: Event, now: i64) -> Result<Vec<Command>, Refusal> {
+    let commands = step(directory, id(actor), &event, at(now))?;
+    for command in &commands {
+        match command {
+            Command::Put(person) => drop(directory.people.insert(person.id, person.clone())),
+            Command::Keep(request) => drop(directory.requests.insert(request.id, request.clone())),
+            Command::EndSessions(_) | Command::RemoveFactor(_) => {}
+        }
+    }
+    Ok(commands)
+}
+
+fn grant(person: u8, role: Role, number: u8) -> Event {
+    Event::Granted { person: id(person), role, services: BTreeSet::new(), request: request(number) }
+}
+
+fn confirm(number: u8) -> Event {
+    Event::Confirmed { request: request(number) }
+}
+
+#[test]
+fn a_role_that_approves_comes_into_force_when_a_second_person_confirms_it() {
+    let mut house = house();
+    act(&mut house, 1, grant(3, Role::Security, 1), 10).unwrap();
+    assert!(house.people[&id(3)].roles.is_empty(), "it waits");
+    assert_eq!(act(&mut house, 1, confirm(1), 11), Err(Refusal::OwnRequest));
+    act(&mut house, 2, confirm(1), 12).unwrap();
+    let edsger = &house.people[&id(3)];
+    assert!(edsger.roles.contains(&Role::Security));
+    assert_eq!(edsger.grants.last().unwrap().by, [id(1), id(2)].into());
+    assert_eq!(act(&mut house, 2, confirm(1), 13), Err(Refusal::NoRequest), "once");
+}
+
+#[test]
+fn every_other_role_is_in_force_at_once() {
+    for role in Role::ALL.into_iter().filter(|role| !role.approves()) {
+        let mut house = house();
+        act(&mut house, 1, grant(3, role, 1), 10).unwrap();
+        assert!(house.people[&id(3)].roles.contains(&role), "{role}");
+        assert_eq!(house.people[&id(3)].grants.last().unwrap().by, [id(1)].into());
+    }
+}
+
+#[test]
+fn coming_onto_a_team_waits_for_a_second_person_whatever_the_role() {
+    let mut house = house();
+    let services = BTreeSet::from(["shop".to_owned()]);
+    let event = Event::Granted { person: id(3), role: Role::Responder, services, request: request(1) };
+    act(&mut house, 1, event, 10).unwrap();
+    assert!(house.people[&id(3)].services.is_empty());
+    act(&mut house, 2, confirm(1), 11).unwrap();
+    assert!(house.people[&id(3)].services.contains("shop"));
+}
+
+#[test]
+fn nobody_confirms_for_themselves_or_after_being_made_able_to_by_who_asked() {
+    let mut house = house();
+    act(&mut house, 1, grant(2, Role::Security, 1), 10).unwrap();
+    assert_eq!(act(&mut house, 2, confirm(1), 11), Err(Refusal::OwnRole));
+    assert_eq!(act(&mut house, 1, grant(1, Role::Security, 2), 12), Err(Refusal::ForOneself));
+    // Ada makes a confirmer of her own after she asked.
+    act(&mut house, 1, grant(3, Role::Admin, 3), 13).unwrap();
+    assert_eq!(act(&mut house, 3, confirm(1), 14), Err(Refusal::FreshGrant));
+    // Or takes over one who was there before.
+    let mut house = self::house();
+    act(&mut house, 1, grant(3, Role::Security, 1), 10).unwrap();
+    act(&mut house, 1, Event::CredentialReset { person: id(2) }, 11).unwrap();
+    assert_eq!(act(&mut house, 2, confirm(1), 12), Err(Refusal::FreshGrant));
+}
+
+#[test]
+fn only_admins_act_and_only_admins_and_security_confirm() {
+    let mut house = house();
+    act(&mut house, 1, grant(3, Role::Auditor, 1), 10).unwrap();
+    let events = [
+        Event::Created { id: id(9), name: "x".to_owned() },
+        grant(3, Role::Admin, 1),
+        Event::Revoked { person: id(1), role: Role::Admin },
+        Event::Disabled { person: id(1) },
+        Event::Enabled { person: id(1) },
+        Event::LinkMade { person: id(1) },
+        Event::CredentialReset { person: id(1) },
+    ];
+    for event in events {
+        assert_eq!(act(&mut house, 3, event.clone(), 11), Err(Refusal::Role("admin")), "{event:?}");
+    }
+    assert_eq!(act(&mut house, 3, confirm(1), 11), Err(Refusal::Role("admin or security")));
+}
+
+#[test]
+fn the_last_admin_stays_and_a_disabled_one_does_not_count() {
+    let mut house = house();
+    act(&mut house, 1, Event::Disabled { person: id(2) }, 10).unwrap();
+    let last = Err(Refusal::LastAdmin("ada".to_owned()));
+    assert_eq!(act(&mut house, 1, Event::Revoked { person: id(1), role: Role::Admin }, 11), last);
+    assert_eq!(act(&mut house, 1, Event::Disabled { person: id(1) }, 11), last);
+    act(&mut house, 1, Event::Enabled { person: id(2) }, 12).unwrap();
+    act(&mut house, 1, Event::Revoked { person: id(1), role: Role::Admin }, 13).unwrap();
+}
+
+#[test]
+fn who_is_disabled_loses_sessions_and_what_waited_because_of_them() {
+    let mut house = house();
+    act(&mut house, 1, grant(3, Role::Security, 1), 10).unwrap();
+    let commands = act(&mut house, 2, Event::Disabled { person: id(1) }, 11).unwrap();
+    assert!(commands.contains(&Command::EndSessions(id(1))));
+    assert_eq!(act(&mut house, 2, confirm(1), 12), Err(Refusal::NoRequest));
+    assert_eq!(act(&mut house, 1, grant(3, Role::Auditor, 2), 13), Err(Refusal::Role("admin")));
+}
+
+#[test]
+fn a_reset_credential_and_a_link_for_somebody_else_are_remembered() {
+    for event in [Event::CredentialReset { person: id(3) }, Event::LinkMade { person: id(3) }] {
+        let mut house = house();
+        let commands = act(&mut house, 1, event.clone(), 10).unwrap();
+        let grant = house.people[&id(3)].grants.last().unwrap().clone();
+        assert_eq!((grant.what, grant.by), (Granted::Credential, [id(1)].into()));
+        let reset = matches!(event, Event::CredentialReset { .. });
+        assert_eq!(commands.contains(&Command::RemoveFactor(id(3))), reset);
+    }
+}
+
+#[test]
+fn names_are_one_line_and_no_two_look_the_same() {
+    let mut house = house();
+    for bad in ["", "a b", "-x", "\u{430}da", "a\n", "a<b>", &"a".repeat(65)] {
+        let event = Event::Created { id: id(9), name: bad.to_owned() };
+        assert_eq!(act(&mut house, 1, event, 10), Err(Refusal::Name(bad.to_owned())), "{bad:?}");
+    }
+    let event = |name: &str| Event::Created { id: id(9), name: name.to_owned() };
+    assert_eq!(act(&mut house, 1, event("Ada"), 10), Err(Refusal::Taken("Ada".to_owned())));
+    act(&mut house, 1, event("linus@example.org"), 10).unwrap();
+}
+
+#[test]
+fn who_is_alone_is_told_what_to_do_before_anything_waits_in_vain() {
+    let mut house = house();
+    act(&mut house, 1, Event::Revoked { person: id(2), role: Role::Admin }, 9).unwrap();
+    let refused = act(&mut house, 1, grant(3, Role::Security, 1), 10).unwrap_err();
+    assert!(refused.to_string().contains("bartizan person grant NAME admin"), "{refused}");
+    act(&mut house, 1, grant(2, Role::Admin, 2), 11).unwrap();
+    act(&mut house, 1, grant(3, Role::Security, 1), 12).unwrap();
+    let able: Vec<_> = house.confirmers(&house.requests[&request(1)]).map(|one| one.name.clone()).collect();
+    assert_eq!(able, ["grace"]);
+    act(&mut house, 2, confirm(1), 13).unwrap();
+}
