@@ -1,11 +1,10 @@
 //! The chores of the house: `test` brings up what tests need and runs them all,
-//! `tidy` holds the walls, `bench` prints figures.
+//! `tidy` holds the walls.
 //!
 //! Chores run tools and read the checkout; nothing of the product depends on this room.
 //! Read first: [`tidy::Complaint`], [`services::Service`].
 #![expect(clippy::print_stdout, reason = "a chore talks to the person who runs it")]
 
-pub mod bench;
 pub mod services;
 pub mod test;
 pub mod tidy;

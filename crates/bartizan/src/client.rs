@@ -44,6 +44,9 @@ pub(crate) struct File {
     /// The server's address for agents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) agents: Option<String>,
+    /// The console's address for people, where it is another than the one above.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) console: Option<String>,
     /// The authority's certificate in PEM.
     pub(crate) authority: String,
     /// A session's token: the file is for its owner alone.
@@ -129,6 +132,12 @@ impl Client {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::unavailable(format_args!("can't start: {error}")))?;
         Ok(Self { file, path, fingerprint, base, http, runtime })
+    }
+
+    /// The address under which people open the console: the name that other machines know, where
+    /// there is one.
+    pub(crate) fn public(&self) -> &str {
+        self.file.console.as_deref().unwrap_or(&self.file.server).trim_end_matches('/')
     }
 
     /// Asks for what is at this path of the API; each segment is escaped.

@@ -25,8 +25,6 @@ mod doctor;
 mod document;
 #[cfg(feature = "server")]
 mod enrolment;
-#[cfg(feature = "server")]
-mod environment;
 mod exit;
 mod explain;
 mod facts;
@@ -40,6 +38,8 @@ mod ledger;
 mod man;
 #[cfg(feature = "server")]
 mod openapi;
+#[cfg(feature = "server")]
+mod person;
 mod printer;
 mod scan;
 #[cfg(feature = "server")]
@@ -88,8 +88,6 @@ enum Verb {
     Document(document::Arguments),
     #[cfg(feature = "server")]
     Enrolment(enrolment::Arguments),
-    #[cfg(feature = "server")]
-    Environment(environment::Arguments),
     /// Print the chain of one finding: package, source, record, range, process.
     Explain(explain::Arguments),
     Facts(facts::Arguments),
@@ -102,6 +100,8 @@ enum Verb {
     #[cfg(feature = "server")]
     Ledger(ledger::Arguments),
     Man(man::Arguments),
+    #[cfg(feature = "server")]
+    Person(person::Arguments),
     #[cfg(feature = "server")]
     Openapi(openapi::Arguments),
     /// Find vulnerabilities, and what closes them.
@@ -163,8 +163,6 @@ fn run(arguments: Arguments) -> Result<exit::Answer, exit::Failure> {
         Verb::Document(arguments) => document::run(arguments, client),
         #[cfg(feature = "server")]
         Verb::Enrolment(arguments) => enrolment::run(arguments, client),
-        #[cfg(feature = "server")]
-        Verb::Environment(arguments) => environment::run(arguments, client),
         Verb::Explain(arguments) => explain::run(arguments),
         Verb::Facts(arguments) => facts::run(arguments),
         Verb::Feeds(arguments) => feeds::run(arguments),
@@ -175,6 +173,8 @@ fn run(arguments: Arguments) -> Result<exit::Answer, exit::Failure> {
         #[cfg(feature = "server")]
         Verb::Ledger(arguments) => ledger::run(arguments, client),
         Verb::Man(arguments) => man::run(arguments),
+        #[cfg(feature = "server")]
+        Verb::Person(arguments) => person::run(arguments, client),
         #[cfg(feature = "server")]
         Verb::Openapi(arguments) => openapi::run(arguments),
         Verb::Scan(arguments) => scan::run(arguments),

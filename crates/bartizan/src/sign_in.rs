@@ -16,7 +16,6 @@ pub(crate) struct Arguments {}
 pub(crate) fn run(_: Arguments, client: Option<&Path>) -> Result<Answer, Failure> {
     let client = Client::open(client)?;
     let link: SignInLink = client.post(&["sign-in-links"], &())?;
-    let server = client.file.server.trim_end_matches('/');
-    write_out(&format!("{server}{}\n", printable(&link.path)))?;
+    write_out(&format!("{}{}\n", client.public(), printable(&link.path)))?;
     Ok(Answer::Answered)
 }

@@ -18,6 +18,7 @@ use bartizan_probe::root::Root;
 use bartizan_server::ambient::Ambient;
 use bartizan_server::api::{document, enrolment};
 use bartizan_server::intake::Pacing;
+use bartizan_server::listener::Own;
 use bartizan_server::{App, Reach, Settings, auth};
 use bartizan_store::Place;
 use rand::SeedableRng as _;
@@ -55,21 +56,24 @@ pub(crate) struct Arguments {
     /// A folder of vulnerability feeds, as they were downloaded or as `feeds import` wrote them.
     #[arg(long, value_name = "DIR")]
     feeds: Option<PathBuf>,
-    /// Look every 6 h for newer feeds where the applied FeedSource documents say. Without it nothing is
-    /// fetched from anywhere.
-    #[arg(long)]
-    sync: bool,
     /// Where alerts go: a URL that takes Alertmanager's webhook shape, or mailto:ADDRESS.
     #[arg(long, value_name = "URL")]
     notify: Option<String>,
     #[command(flatten)]
     mail: mail::Arguments,
-    /// The address to listen on for people and agents; beyond loopback other machines can reach it.
+    /// The address to listen on for people and agents. Beyond loopback other machines reach it: whoever
+    /// signs in needs a second factor then, and the program asks for --name.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     listen: IpAddr,
     /// The name by which other machines reach this one.
     #[arg(long, value_name = "HOST")]
     name: Option<String>,
+    /// A certificate chain in PEM to show people under --name, in place of the server's own authority's.
+    #[arg(long, value_name = "FILE", requires_all = ["tls_key", "name"])]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's key in PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
     /// The port of the console and the API, 8443 where none is named; 0 takes a free one.
     #[arg(long, value_name = "PORT")]
     port: Option<u16>,
@@ -93,20 +97,35 @@ pub(crate) struct Arguments {
     database: Option<String>,
 }
 
-/// Who may not yet be let in from elsewhere: without a second factor, loopback is the limit.
-fn reachable(listen: IpAddr) -> Result<(), Failure> {
-    if listen.is_loopback() {
+/// Whoever comes from elsewhere has to know the server by a name that its certificate holds.
+fn reachable(arguments: &Arguments) -> Result<(), Failure> {
+    if arguments.listen.is_loopback() || arguments.name.is_some() {
         return Ok(());
     }
-    Err(Failure::invalid(
-        "listening beyond loopback takes a second factor for signing in, which is not set up",
-    )
-    .hint("leave --listen out, and reach this machine through ssh -L 8443:127.0.0.1:8443"))
+    Err(Failure::invalid("listening beyond loopback takes the name by which other machines reach this one")
+        .hint("--name watch.example.org"))
+}
+
+/// The certificate that people are shown under the server's name, where one is given.
+fn own_certificate(arguments: &Arguments) -> Result<Option<Own>, Failure> {
+    let (Some(chain), Some(key)) = (&arguments.tls_cert, &arguments.tls_key) else { return Ok(None) };
+    let read = |path: &Path| {
+        fs::read(path)
+            .map_err(|error| Failure::invalid(format_args!("can't read {}: {error}", path.display())))
+    };
+    // A second call finds it installed, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let own = Own::from_pem(&read(chain)?, &read(key)?);
+    let names = format!("{} and {}", chain.display(), key.display());
+    own.map(Some).map_err(|error| Failure::invalid(format_args!("{names}: {error}")))
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<Answer, Failure> {
-    reachable(arguments.listen)?;
-    let reach = Reach { relay: arguments.mail.relay(arguments.name.as_deref())? };
+    reachable(&arguments)?;
+    let reach = Reach {
+        relay: arguments.mail.relay(arguments.name.as_deref())?,
+        certificate: own_certificate(&arguments)?,
+    };
     let route = arguments.notify.as_deref().map(|notify| content::route(notify, &reach)).transpose()?;
     log();
     let demo = arguments.demo;
@@ -152,13 +171,17 @@ async fn up(arguments: Arguments, reach: Reach, route: Option<Document>) -> Resu
     let applied = apply(&app, route).await?;
     summary::say(&applied);
     let person = first_person(&app).await?;
-    let mut client = client::Writer::new(&app, person, state.join(crate::client::FILE));
+    let mut client =
+        client::Writer::new(&app, person, state.join(crate::client::FILE), arguments.name.as_deref());
     client.write().await?;
-    let mut beside = feeds::start(&app, &state, arguments.feeds.clone(), arguments.sync);
+    let mut beside = feeds::start(&app, &state, arguments.feeds.clone());
     beside.spawn(client.keep());
     let agent = start_agent(&app, &arguments, &state).await?;
     let link = auth::link(&app.web, person).await.map_err(|error| Failure::new(error.class(), error))?;
-    let host = arguments.name.clone().unwrap_or_else(|| arguments.listen.to_string());
+    let host = arguments.name.clone().unwrap_or_else(|| match arguments.listen {
+        IpAddr::V6(address) => format!("[{address}]"),
+        IpAddr::V4(address) => address.to_string(),
+    });
     crate::printer::write_out(&format!("https://{host}:{}{link}\n", app.people().port()))?;
     summary::run(&app, &agent, interrupted).await;
     beside.abort_all();
@@ -171,6 +194,10 @@ async fn up(arguments: Arguments, reach: Reach, route: Option<Document>) -> Resu
 async fn start(settings: &Settings, reach: &Reach, ambient: Ambient) -> Result<App, Failure> {
     App::start_with(settings, reach, ambient).await.map_err(|error| {
         let hint = match &error {
+            bartizan_server::app::Error::NoFactor(_) => {
+                "run `bartizan up` without --listen, open its link, set up a second factor on the page \
+                 /factor, and start again as now; whoever else signed in does the same, or signs out"
+            }
             bartizan_server::app::Error::Listener(_) => {
                 "is another `bartizan up` running? --port and --agent-port take other ports"
             }

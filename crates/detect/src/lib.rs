@@ -10,6 +10,5 @@
 pub mod detector;
 pub mod event;
 pub mod example;
-pub mod journal;
 pub mod rules;
 pub mod syslog;

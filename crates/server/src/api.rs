@@ -19,13 +19,13 @@ pub mod baseline;
 pub mod change;
 pub mod document;
 pub mod enrolment;
-pub mod environment;
+pub mod factor;
 pub mod feed;
 pub mod finding;
 pub mod incident;
 pub mod ledger;
 pub mod openapi;
-mod people;
+pub mod person;
 pub mod posture;
 pub mod session;
 pub mod silence;
@@ -42,13 +42,14 @@ pub fn routes() -> Vec<Route> {
         baseline::routes(),
         change::routes(),
         document::routes(),
-        environment::routes(),
         enrolment::routes(),
+        factor::routes(),
         feed::routes(),
         finding::routes(),
         incident::routes(),
         ledger::routes(),
         openapi::routes(),
+        person::routes(),
         posture::routes(),
         session::routes(),
         silence::routes(),
@@ -65,13 +66,14 @@ pub(crate) fn shapes() -> Vec<(&'static str, openapi::Shape)> {
         ("baseline", baseline::shapes()),
         ("change", change::shapes()),
         ("document", document::shapes()),
-        ("environment", environment::shapes()),
         ("enrolment", enrolment::shapes()),
+        ("factor", factor::shapes()),
         ("feed", feed::shapes()),
         ("finding", finding::shapes()),
         ("incident", incident::shapes()),
         ("ledger", ledger::shapes()),
         ("openapi", openapi::shapes()),
+        ("person", person::shapes()),
         ("posture", posture::shapes()),
         ("session", session::shapes()),
         ("silence", silence::shapes()),
@@ -148,14 +150,6 @@ pub(crate) async fn decide_with(web: &Web, person: &Person, act: Act) -> Result<
         if tokio::time::timeout_at(deadline, shown.changed()).await.is_err() {
             return Ok(Ruled::Pending);
         }
-    }
-}
-
-/// The word that a plain enum is written as.
-fn word(value: impl serde::Serialize) -> String {
-    match serde_json::to_value(value) {
-        Ok(serde_json::Value::String(word)) => word,
-        _ => String::new(),
     }
 }
 

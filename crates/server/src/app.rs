@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bartizan_core::digest::Digest;
 use bartizan_core::error::Class;
+use bartizan_core::role::Role;
 use bartizan_store::{Place, Store};
 
 use crate::ambient::Ambient;
@@ -13,7 +14,7 @@ use crate::channels::Channels;
 use crate::channels::email::Relay;
 use crate::intake::{Intake, Pacing};
 use crate::keys::{self, Keys, Wrapping};
-use crate::listener::{self, Listener};
+use crate::listener::{self, Listener, Own};
 use crate::nudge::Nudges;
 use crate::policy::Policies;
 use crate::stages::{self, Context, matching::Feeds};
@@ -38,11 +39,13 @@ pub struct Settings {
     pub demo: bool,
 }
 
-/// How a replica reaches out; nothing of it is needed on one machine alone.
+/// How a replica reaches out, and is reached; nothing of it is needed on one machine alone.
 #[derive(Clone, Debug, Default)]
 pub struct Reach {
     /// Where mail is handed over; without one, mail is not sent.
     pub relay: Option<Relay>,
+    /// The certificate that people are shown under the server's own name, in place of our authority's.
+    pub certificate: Option<Own>,
 }
 
 /// Why a replica can't be had.
@@ -56,6 +59,9 @@ pub enum Error {
     Listener(#[from] listener::Error),
     #[error("can't set up the ways that notifications go: {0}")]
     Channels(String),
+    /// Other machines would reach a console that a link alone opens.
+    #[error("listening beyond loopback takes a second factor of whoever signs in: {0}")]
+    NoFactor(String),
     #[error("can't tell the address of a listener: {0}")]
     Address(std::io::Error),
 }
@@ -68,6 +74,7 @@ impl Error {
             Error::Keys(error) => error.class(),
             Error::Listener(error) => error.class(),
             Error::Channels(_) => Class::Bug,
+            Error::NoFactor(_) => Class::Denied,
             Error::Address(_) => Class::Unavailable,
         }
     }
@@ -94,11 +101,14 @@ impl App {
     /// The same, with ways out of this machine.
     pub async fn start_with(settings: &Settings, reach: &Reach, ambient: Ambient) -> Result<App, Error> {
         let store = Store::open(&settings.place).await?;
-        let wrapping = Wrapping::open(&settings.wrapping_key, &ambient)?;
+        if !settings.people.ip().is_loopback() {
+            guarded(&store, &ambient).await?;
+        }
+        let wrapping = Arc::new(Wrapping::open(&settings.wrapping_key, &ambient)?);
         let keys = Arc::new(Keys::open(&store, &wrapping, &ambient).await?);
         let names = names(settings);
         let now = ambient.now();
-        let people = listener::for_people(keys.authority.serve(&names, now)?)?;
+        let people = listener::for_people(keys.authority.serve(&names, now)?, reach.certificate.as_ref())?;
         let people = Listener::bind(settings.people, people).await?;
         let agents = listener::for_agents(keys.authority.serve(&names, now)?, &keys.authority)?;
         let agents = Listener::bind(settings.agents, agents).await?;
@@ -143,6 +153,7 @@ impl App {
             policies,
             last_seen: context.last_seen.clone(),
             feeds: context.feeds.clone(),
+            wrapping,
             ledger_key: keys.ledger.key().clone(),
             demo: settings.demo,
         };
@@ -176,6 +187,27 @@ impl App {
         self.tasks.stop().await;
         self.channels.drain().await;
     }
+}
+
+/// Whether who can sign in has a second factor: an admin has to, and everybody who is signed in.
+/// Somebody who was only invited reaches nothing but the page where they set theirs up.
+async fn guarded(store: &Store, ambient: &Ambient) -> Result<(), Error> {
+    let holders = store.factor_holders().await?;
+    let signed_in = store.signed_in(ambient.now()).await?;
+    let people = store.people().await?;
+    let enabled = || people.iter().filter(|person| !person.disabled);
+    let open: Vec<&str> = enabled()
+        .filter(|person| signed_in.contains(&person.id) && !holders.contains(&person.id))
+        .map(|person| person.name.as_str())
+        .collect();
+    if !open.is_empty() {
+        return Err(Error::NoFactor(format!("{} signed in without one", open.join(", "))));
+    }
+    let mut admins = enabled().filter(|person| person.has_any(&[Role::Admin]));
+    if !admins.any(|person| holders.contains(&person.id)) {
+        return Err(Error::NoFactor("no admin has one".to_owned()));
+    }
+    Ok(())
 }
 
 /// The names in the listeners' certificates.

@@ -1,7 +1,8 @@
 //! Who asks, and whether they may: sessions and roles in front of every route.
 //!
-//! A person signs in by a link that works once; a program bears a session's token. Cookies go
-//! to this host alone, over TLS alone, and never along with another site's request.
+//! A person signs in by a link that works once, and by a second factor where they have one or come
+//! from beyond this machine; a program bears a session's token. Cookies go to this host alone,
+//! over TLS alone, and never along with another site's request.
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, header};
@@ -9,16 +10,26 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use bartizan_core::digest::Digest;
 use bartizan_core::error::Class;
+use bartizan_core::factor::{Access, access};
 use bartizan_core::id::PersonId;
 use bartizan_core::person::Person;
 use bartizan_core::role::Role;
 use bartizan_core::time::Duration;
 
+use crate::listener::Connection;
 use crate::problem::Problem;
 use crate::web::Web;
 
+pub mod factor;
+
 /// The cookie that holds a session's token.
 pub(crate) const COOKIE: &str = "__Host-bartizan";
+
+/// Where the second factor is set up and shown: the routes that a session without it reaches.
+const FACTOR_PATHS: [&str; 2] = ["/factor", "/api/v1/session/factor"];
+
+/// What a proxy on this machine says of whom it asks for: then nobody asks from here.
+const FORWARDED: [&str; 3] = ["forwarded", "x-forwarded-for", "x-real-ip"];
 
 /// How long a session lasts.
 pub const SESSION: Duration = Duration::from_hours(12);
@@ -49,21 +60,47 @@ pub const OPERATORS: &[Role] = &[Role::Operator, Role::Security];
 /// Who sets Bartizan up.
 pub const ADMINS: &[Role] = &[Role::Admin];
 
+/// Who confirms a role that was asked for somebody else.
+pub const CONFIRMERS: &[Role] = &[Role::Security, Role::Admin];
+
+/// The session that a request bears.
+#[derive(Clone, Debug)]
+pub struct Signed {
+    /// The digest of its token.
+    pub token: Digest,
+    /// Whether it passed the second factor.
+    pub passed: bool,
+}
+
 /// What a route asks of whoever comes.
 #[derive(Clone, Debug)]
 pub struct Gate {
     pub web: Web,
     /// One of these roles; nobody has to sign in where this is none.
     pub roles: Option<&'static [Role]>,
+    pub path: &'static str,
+}
+
+impl Gate {
+    /// Whether it leads to the second factor: everybody who signs in needs that, whatever their roles.
+    fn is_factor(&self) -> bool {
+        let leads = |path: &str| match self.path.strip_prefix(path) {
+            Some(rest) => rest.is_empty() || rest.starts_with('/'),
+            None => false,
+        };
+        FACTOR_PATHS.into_iter().any(leads) || self.path == "/sign-out"
+    }
 }
 
 /// Lets a request through with its person, or says why not.
 pub async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
     let Some(roles) = gate.roles else { return next.run(request).await };
-    match person(&gate.web, token(&request)).await {
-        Ok(person) => {
-            let mut response = if person.has_any(roles) {
+    let (token, from_here) = (token(&request), from_here(&request));
+    match person(&gate, token, from_here).await {
+        Ok((person, signed)) => {
+            let mut response = if person.has_any(roles) || gate.is_factor() {
                 request.extensions_mut().insert(person.clone());
+                request.extensions_mut().insert(signed);
                 next.run(request).await
             } else {
                 let words: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
@@ -75,11 +112,26 @@ pub async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -
             response.extensions_mut().insert(person);
             response
         }
-        Err(_) if wants_page(request.headers()) && request.method() == Method::GET => {
-            Redirect::to("/sign-in").into_response()
+        Err(stop) if wants_page(request.headers()) && request.method() == Method::GET => match stop {
+            Stop::Unknown(_) => Redirect::to("/sign-in").into_response(),
+            Stop::Factor => Redirect::to("/factor").into_response(),
+            Stop::Problem(problem) => problem.into_response(),
+        },
+        Err(Stop::Unknown(problem) | Stop::Problem(problem)) => problem.into_response(),
+        Err(Stop::Factor) => {
+            let problem = Problem::new(Class::Denied, "this takes your second factor");
+            problem.hint("show its code on the page /factor, or set one up there").into_response()
         }
-        Err(problem) => problem.into_response(),
     }
+}
+
+/// Why a request is not let through.
+enum Stop {
+    /// Nobody is signed in.
+    Unknown(Problem),
+    /// The second factor was not shown.
+    Factor,
+    Problem(Problem),
 }
 
 /// Whether a browser asks that shows pages.
@@ -88,9 +140,32 @@ pub(crate) fn wants_page(headers: &HeaderMap) -> bool {
     accept.is_some_and(|accept| accept.contains("text/html"))
 }
 
-async fn person(web: &Web, token: Result<String, Problem>) -> Result<Person, Problem> {
-    let session = web.store.session(&Digest::of_bytes(token?.as_bytes()), web.ambient.now()).await?;
-    session.ok_or_else(unknown)
+/// Who asks, where their session reaches this route.
+async fn person(
+    gate: &Gate,
+    token: Result<String, Problem>,
+    from_here: bool,
+) -> Result<(Person, Signed), Stop> {
+    let token = Digest::of_bytes(token.map_err(Stop::Unknown)?.as_bytes());
+    let web = &gate.web;
+    let session = web.store.session(&token, web.ambient.now()).await;
+    let session = session.map_err(|error| Stop::Problem(error.into()))?;
+    let session = session.ok_or_else(|| Stop::Unknown(unknown()))?;
+    let passed = session.passed_at.is_some();
+    match access(session.origin, passed, session.has_factor, from_here) {
+        Access::Whole => {}
+        Access::Factor if gate.is_factor() => {}
+        Access::Factor => return Err(Stop::Factor),
+        Access::Nothing => return Err(Stop::Unknown(unknown())),
+    }
+    Ok((session.person, Signed { token, passed }))
+}
+
+/// Whether who asks is on the server's own machine, and asks for themselves.
+fn from_here(request: &Request) -> bool {
+    let address = request.extensions().get::<Connection>().map(|connection| connection.address.ip());
+    let proxied = FORWARDED.iter().any(|name| request.headers().contains_key(*name));
+    address.is_some_and(|address| address.to_canonical().is_loopback()) && !proxied
 }
 
 fn unknown() -> Problem {
@@ -159,6 +234,16 @@ pub async fn open(web: &Web, person: PersonId) -> Result<Option<String>, bartiza
     let link = link(web, person).await?;
     let token = link.split_once('=').map(|(_, token)| token).unwrap_or_default();
     sign_in(web, token).await
+}
+
+/// A session for whoever runs the server, on its own machine alone; it needs no second factor there,
+/// since who holds it reads the server's files anyhow.
+pub async fn local_session(web: &Web, person: PersonId) -> Result<String, bartizan_store::Error> {
+    let token = web.ambient.token();
+    let now = web.ambient.now();
+    let digest = Digest::of_bytes(token.as_bytes());
+    web.store.open_local_session(&digest, person, now, now.plus(SESSION)).await?;
+    Ok(token)
 }
 
 /// The cookie that keeps a session.

@@ -30,9 +30,9 @@ pub enum Error {
     #[error("{} is no wrapping key: it has {found} bytes instead of {KEY_BYTES}", path.display())]
     Length { path: PathBuf, found: usize },
     #[error("the key `{0}` can't be opened: the wrapping key is not the one it was sealed with")]
-    Sealed(&'static str),
+    Sealed(String),
     #[error("can't make the key `{name}`: {problem}")]
-    Mint { name: &'static str, problem: String },
+    Mint { name: String, problem: String },
     #[error(transparent)]
     Store(#[from] bartizan_store::Error),
 }
@@ -96,7 +96,7 @@ impl Wrapping {
     }
 
     /// Seals a secret under its name: what is opened under another name is refused.
-    pub fn seal(&self, name: &'static str, secret: &[u8], ambient: &Ambient) -> Result<Vec<u8>, Error> {
+    pub fn seal(&self, name: &str, secret: &[u8], ambient: &Ambient) -> Result<Vec<u8>, Error> {
         let nonce = ambient.random::<NONCE_LEN>();
         let mut sealed = secret.to_vec();
         let done = self.0.seal_in_place_append_tag(
@@ -104,17 +104,18 @@ impl Wrapping {
             Aad::from(name.as_bytes()),
             &mut sealed,
         );
-        done.map_err(|_| Error::Mint { name, problem: "it can't be sealed".to_owned() })?;
+        done.map_err(|_| Error::Mint { name: name.to_owned(), problem: "it can't be sealed".to_owned() })?;
         Ok([nonce.as_slice(), &sealed].concat())
     }
 
     /// Opens a sealed secret.
-    pub fn open_sealed(&self, name: &'static str, sealed: &[u8]) -> Result<Vec<u8>, Error> {
-        let (nonce, rest) = sealed.split_at_checked(NONCE_LEN).ok_or(Error::Sealed(name))?;
-        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| Error::Sealed(name))?;
+    pub fn open_sealed(&self, name: &str, sealed: &[u8]) -> Result<Vec<u8>, Error> {
+        let refused = || Error::Sealed(name.to_owned());
+        let (nonce, rest) = sealed.split_at_checked(NONCE_LEN).ok_or_else(refused)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| refused())?;
         let mut secret = rest.to_vec();
         let opened = self.0.open_in_place(nonce, Aad::from(name.as_bytes()), &mut secret);
-        opened.map(|secret| secret.to_vec()).map_err(|_| Error::Sealed(name))
+        opened.map(|secret| secret.to_vec()).map_err(|_| refused())
     }
 }
 
@@ -123,7 +124,7 @@ pub(crate) async fn secret(
     store: &Store,
     wrapping: &Wrapping,
     ambient: &Ambient,
-    name: &'static str,
+    name: &str,
     mint: impl FnOnce() -> Result<Vec<u8>, Error>,
 ) -> Result<Vec<u8>, Error> {
     let sealed = match store.secret(name).await? {
@@ -139,11 +140,12 @@ impl Keys {
         let authority = authority::Authority::open(store, wrapping, ambient).await?;
         let seed = |name| secret(store, wrapping, ambient, name, || Ok(ambient.random::<32>().to_vec()));
         let ledger = seed("ledger").await?;
-        let ledger = <[u8; 32]>::try_from(ledger).map_err(|_| Error::Sealed("ledger"))?;
+        let ledger = <[u8; 32]>::try_from(ledger).map_err(|_| Error::Sealed("ledger".to_owned()))?;
         let ledger = Signer::new(LEDGER_NAME, &ledger)
-            .map_err(|error| Error::Mint { name: "ledger", problem: error.to_string() })?;
+            .map_err(|error| Error::Mint { name: "ledger".to_owned(), problem: error.to_string() })?;
         let orders = seed("orders").await?;
-        let orders = Ed25519KeyPair::from_seed_unchecked(&orders).map_err(|_| Error::Sealed("orders"))?;
+        let orders =
+            Ed25519KeyPair::from_seed_unchecked(&orders).map_err(|_| Error::Sealed("orders".to_owned()))?;
         Ok(Keys { authority, ledger, orders: hex::encode(orders.public_key()) })
     }
 }
@@ -167,7 +169,7 @@ mod tests {
         assert!(!sealed.windows(6).any(|window| window == b"secret"));
         let again = Wrapping::open(&path, &ambient()).unwrap();
         assert_eq!(again.open_sealed("ledger", &sealed).unwrap(), b"secret");
-        assert!(matches!(again.open_sealed("orders", &sealed), Err(Error::Sealed("orders"))));
+        assert!(matches!(again.open_sealed("orders", &sealed), Err(Error::Sealed(name)) if name == "orders"));
         fs::write(&path, [7; 32]).unwrap();
         let other = Wrapping::open(&path, &ambient()).unwrap();
         assert!(other.open_sealed("ledger", &sealed).is_err());

@@ -1,6 +1,6 @@
 //! Listeners: TLS in front of a router, one task a connection, drained on stop.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,8 +8,10 @@ use axum::Router;
 use bartizan_core::error::Class;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
-use rustls::pki_types::CertificateDer;
-use rustls::server::WebPkiClientVerifier;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
 use rustls::{RootCertStore, ServerConfig};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -42,6 +44,10 @@ pub struct Connection {
 pub enum Error {
     #[error("can't listen on {address}: {source}")]
     Bind { address: SocketAddr, source: std::io::Error },
+    #[error("the certificate can't be read: {0}")]
+    Certificate(String),
+    #[error("the certificate's key can't be read: {0}")]
+    Key(String),
     #[error("the listener's TLS can't be set up: {0}")]
     Tls(#[from] rustls::Error),
     #[error("the verifier of client certificates can't be set up: {0}")]
@@ -53,8 +59,45 @@ impl Error {
     pub const fn class(&self) -> Class {
         match self {
             Error::Bind { .. } => Class::Unavailable,
+            Error::Certificate(_) | Error::Key(_) => Class::Invalid,
             Error::Tls(_) | Error::Verifier(_) => Class::Bug,
         }
+    }
+}
+
+/// A certificate of one's own, with its key.
+#[derive(Clone, Debug)]
+pub struct Own(Arc<CertifiedKey>);
+
+impl Own {
+    /// Reads a chain and its key in PEM.
+    pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, Error> {
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(chain).collect();
+        let chain = chain.map_err(|error| Error::Certificate(error.to_string()))?;
+        if chain.is_empty() {
+            return Err(Error::Certificate("it holds no certificate".to_owned()));
+        }
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| Error::Key(error.to_string()))?;
+        let key = rustls::crypto::ring::sign::any_supported_type(&key)?;
+        let own = CertifiedKey::new(chain, key);
+        // A key that is another certificate's would fail every handshake, and say so nowhere.
+        own.keys_match()?;
+        Ok(Self(Arc::new(own)))
+    }
+}
+
+/// Shows one's own certificate to whoever asks for a name; programs on this machine ask for none,
+/// and get our authority's.
+#[derive(Debug)]
+struct ByName {
+    own: Arc<CertifiedKey>,
+    ours: Arc<CertifiedKey>,
+}
+
+impl ResolvesServerCert for ByName {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let named = hello.server_name().is_some_and(|name| !name.eq_ignore_ascii_case("localhost"));
+        Some(Arc::clone(if named { &self.own } else { &self.ours }))
     }
 }
 
@@ -62,12 +105,20 @@ impl Error {
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
+    /// The same port on loopback, where the other address is not part of that: programs on this
+    /// machine ask there.
+    beside: Option<TcpListener>,
     tls: Arc<ServerConfig>,
 }
 
 /// TLS for people and their programs: no client certificates.
-pub fn for_people(identity: Identity) -> Result<Arc<ServerConfig>, Error> {
+pub fn for_people(identity: Identity, own: Option<&Own>) -> Result<Arc<ServerConfig>, Error> {
     let builder = ServerConfig::builder().with_no_client_auth();
+    if let Some(Own(own)) = own {
+        let key = rustls::crypto::ring::sign::any_supported_type(&identity.key)?;
+        let ours = Arc::new(CertifiedKey::new(identity.chain, key));
+        return finish(builder.with_cert_resolver(Arc::new(ByName { own: Arc::clone(own), ours })));
+    }
     finish(builder.with_single_cert(identity.chain, identity.key)?)
 }
 
@@ -90,7 +141,14 @@ impl Listener {
     /// Takes a port.
     pub async fn bind(address: SocketAddr, tls: Arc<ServerConfig>) -> Result<Self, Error> {
         let socket = TcpListener::bind(address).await.map_err(|source| Error::Bind { address, source })?;
-        Ok(Self { socket, tls })
+        let beside = if address.ip().is_loopback() || address.ip().is_unspecified() {
+            None
+        } else {
+            let port = socket.local_addr().map_err(|source| Error::Bind { address, source })?.port();
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+            Some(TcpListener::bind(address).await.map_err(|source| Error::Bind { address, source })?)
+        };
+        Ok(Self { socket, beside, tls })
     }
 
     /// The address that it has.
@@ -111,6 +169,7 @@ impl Listener {
             let accepted = tokio::select! {
                 () = stop.cancelled() => break,
                 accepted = self.socket.accept() => accepted,
+                accepted = accept(self.beside.as_ref()) => accepted,
             };
             let (Ok(place), Ok((stream, address))) = (place, accepted) else {
                 // Out of file descriptors, most likely: give those in flight time to end.
@@ -127,6 +186,14 @@ impl Listener {
         if tokio::time::timeout(DRAIN_LIMIT, connections.wait()).await.is_err() {
             tracing::warn!(listener.open = connections.len(), "connections were cut off on stop");
         }
+    }
+}
+
+/// The next connection; never one where there is no socket.
+async fn accept(socket: Option<&TcpListener>) -> std::io::Result<(TcpStream, SocketAddr)> {
+    match socket {
+        Some(socket) => socket.accept().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -22,6 +22,7 @@ pub(crate) struct Stages {
     pub(crate) matching: Notify,
     pub(crate) alert: Notify,
     pub(crate) change: Notify,
+    pub(crate) person: Notify,
     pub(crate) incident: Notify,
     pub(crate) notification: Notify,
     pub(crate) ledger: Notify,
@@ -56,6 +57,7 @@ impl Nudges {
     pub fn decisions(&self) {
         self.stages.alert.notify_one();
         self.stages.change.notify_one();
+        self.stages.person.notify_one();
         self.stages.incident.notify_one();
     }
 
@@ -74,6 +76,12 @@ impl Nudges {
 
     /// Incidents changed.
     pub fn incidents_changed(&self) {
+        self.stages.ledger.notify_one();
+        self.show();
+    }
+
+    /// People changed, or what waits for one of them.
+    pub fn people_changed(&self) {
         self.stages.ledger.notify_one();
         self.show();
     }

@@ -28,11 +28,12 @@ pub mod incident;
 mod ledger;
 pub mod matching;
 mod notification;
+pub(crate) mod person;
 mod posture;
 mod silence;
 
 /// The acts that stages other than the alert stage rule on, by how their names begin.
-const OWNED_ACTS: [&str; 3] = [change::ACTS, change::DECLARATIONS, incident::ACTS];
+const OWNED_ACTS: [&str; 3] = [change::ACTS, incident::ACTS, person::ACTS];
 
 /// How long a stage that was not nudged sleeps at most.
 const TIMER: Duration = Duration::from_secs(2);
@@ -81,6 +82,7 @@ pub async fn start(context: &Context, tasks: &Tasks) {
     spawn("matching", context, tasks, &stop, |bells| &bells.matching, matching::look).await;
     spawn("alert", context, tasks, &stop, |bells| &bells.alert, alert::look).await;
     spawn("change", context, tasks, &stop, |bells| &bells.change, change::look).await;
+    spawn("person", context, tasks, &stop, |bells| &bells.person, person::look).await;
     spawn("incident", context, tasks, &stop, |bells| &bells.incident, incident::look).await;
     spawn("notification", context, tasks, &stop, |bells| &bells.notification, notification::look).await;
     spawn("ledger", context, tasks, &stop, |bells| &bells.ledger, ledger::look).await;

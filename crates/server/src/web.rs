@@ -33,6 +33,8 @@ pub struct Web {
     pub last_seen: LastSeen,
     /// Whether feeds were imported, and what they were.
     pub feeds: crate::stages::matching::Feeds,
+    /// Seals what belongs to one person alone.
+    pub wrapping: std::sync::Arc<crate::keys::Wrapping>,
     /// The public key of the ledger, as a signed-note verifier key.
     pub ledger_key: bartizan_ledger::checkpoint::Key,
     /// Whether this is a demo, where people are switched by a click.
@@ -67,7 +69,7 @@ pub fn router(web: &Web) -> Router {
     // Without the setting there is no such route to be reached, by whatever a request bears.
     let switch = if web.demo { console::demo::routes() } else { Vec::new() };
     for route in routes().into_iter().chain(switch) {
-        let gate = Gate { web: web.clone(), roles: route.roles };
+        let gate = Gate { web: web.clone(), roles: route.roles, path: route.path };
         let guarded = route.handler.layer(middleware::from_fn_with_state(gate, guard));
         router = router.route(route.path, guarded);
     }

@@ -6,7 +6,7 @@
 use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr};
 use sea_orm_migration::prelude::*;
 
-mod environment;
+mod access;
 mod first;
 mod way;
 
@@ -18,7 +18,7 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(Step { name: "0001_first", statements: first::STATEMENTS }),
             Box::new(Step { name: "0002_way", statements: way::STATEMENTS }),
-            Box::new(Step { name: "0003_environment", statements: environment::STATEMENTS }),
+            Box::new(Step { name: "0003_access", statements: access::STATEMENTS }),
         ]
     }
 }

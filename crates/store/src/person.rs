@@ -1,29 +1,38 @@
 //! People, their sessions, and the links by which they sign in.
 
 use bartizan_core::digest::Digest;
+use bartizan_core::factor::Origin;
 use bartizan_core::id::PersonId;
 use bartizan_core::person::Person;
 use bartizan_core::time::Timestamp;
-use bartizan_ledger::entry::{Body, Salt};
+use bartizan_ledger::entry::Salt;
 
 use crate::Store;
-use crate::engine::{Error, bytes, json, ms};
+use crate::engine::{Error, bytes, ms};
+
+mod ruling;
+
+pub use ruling::Batch;
 
 /// The most people that one list holds.
 const PAGE_LIMIT: usize = 10_000;
+
+/// Somebody who is signed in, and how far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    pub person: Person,
+    pub origin: Origin,
+    /// When it passed the second factor.
+    pub passed_at: Option<Timestamp>,
+    /// Whether the person has a second factor.
+    pub has_factor: bool,
+}
 
 impl Store {
     /// Keeps a person, new or changed. The salt hides them in the ledger's leaf.
     pub async fn put_person(&self, person: &Person, now: Timestamp, salt: Salt) -> Result<(), Error> {
         let tx = self.begin("keep a person").await?;
-        tx.run(
-            "INSERT INTO person (id, name, body) VALUES ($1, $2, $3)
-             ON CONFLICT (id) DO UPDATE SET name = excluded.name, body = excluded.body",
-            [person.id.to_string().into(), person.name.clone().into(), json(person, "a person")?],
-        )
-        .await?;
-        let text = serde_json::to_string(person).map_err(|error| Error::corrupt("a person", error))?;
-        tx.stage("person", "person", now, &Body::Salted { text, salt }).await?;
+        tx.put_person(person, now, salt).await?;
         tx.commit().await
     }
 
@@ -83,14 +92,41 @@ impl Store {
         Ok(None)
     }
 
-    /// Whose session this is, while it lasts.
-    pub async fn session(&self, token: &Digest, now: Timestamp) -> Result<Option<Person>, Error> {
+    /// Opens a session without a link, for whoever runs the server on its own machine.
+    pub async fn open_local_session(
+        &self,
+        token: &Digest,
+        person: PersonId,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<(), Error> {
+        let tx = self.begin("open a session").await?;
+        tx.run(
+            "INSERT INTO session (token, person, created_at, expires_at, origin) VALUES ($1, $2, $3, $4, 'local')",
+            [bytes(token), person.to_string().into(), ms(now), ms(expires_at)],
+        )
+        .await?;
+        tx.commit().await
+    }
+
+    /// A session, while it lasts and its person may sign in.
+    pub async fn session(&self, token: &Digest, now: Timestamp) -> Result<Option<Session>, Error> {
         let reading = self.reading("read a session");
-        let sql = "SELECT person.body FROM session JOIN person ON person.id = session.person
-                   WHERE token = $1 AND expires_at > $2";
-        let row = reading.one(sql, [bytes(token), ms(now)]).await?;
-        let person: Option<Person> = row.map(|row| row.json(0, "a person")).transpose()?;
-        Ok(person.filter(|person| !person.disabled))
+        let sql = "SELECT person.body, session.origin, session.passed_at, factor.confirmed FROM session
+                   JOIN person ON person.id = session.person
+                   LEFT JOIN factor ON factor.person = session.person
+                   WHERE session.token = $1 AND session.expires_at > $2";
+        let Some(row) = reading.one(sql, [bytes(token), ms(now)]).await? else { return Ok(None) };
+        let person: Person = row.json(0, "a person")?;
+        let word: String = row.get(1)?;
+        let origin = match word.as_str() {
+            "link" => Origin::Link,
+            "local" => Origin::Local,
+            other => return Err(Error::corrupt("a session's origin", other)),
+        };
+        let passed_at = row.get::<Option<i64>>(2)?.map(Timestamp::from_millis);
+        let has_factor = row.get::<Option<i64>>(3)? == Some(1);
+        Ok((!person.disabled).then_some(Session { person, origin, passed_at, has_factor }))
     }
 
     /// Ends a session; one that is not there is no error.

@@ -25,11 +25,12 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// For this person; the file lies at this path.
-    pub(super) fn new(app: &App, person: PersonId, path: PathBuf) -> Self {
+    /// For this person; the file lies at this path. `name` is how other machines reach this one.
+    pub(super) fn new(app: &App, person: PersonId, path: PathBuf, name: Option<&str>) -> Self {
         let file = File {
             server: format!("https://127.0.0.1:{}", app.people().port()),
-            agents: Some(format!("https://127.0.0.1:{}", app.agents().port())),
+            agents: Some(format!("https://{}:{}", name.unwrap_or("127.0.0.1"), app.agents().port())),
+            console: name.map(|name| format!("https://{name}:{}", app.people().port())),
             authority: app.authority().to_owned(),
             token: String::new(),
         };
@@ -39,11 +40,7 @@ impl Writer {
     /// Writes where the server is, what to trust, and a fresh session, for this account alone.
     pub(super) async fn write(&mut self) -> Result<(), Failure> {
         let failed = |error: bartizan_store::Error| Failure::new(error.class(), error);
-        let link = auth::link(&self.web, self.person).await.map_err(failed)?;
-        let link = link.split_once('=').map(|(_, link)| link).unwrap_or_default();
-        let token = auth::sign_in(&self.web, link).await.map_err(failed)?;
-        self.file.token =
-            token.ok_or_else(|| Failure::unavailable("the store did not keep a sign-in link"))?;
+        self.file.token = auth::local_session(&self.web, self.person).await.map_err(failed)?;
         let text = crate::printer::json(&self.file)?;
         let (path, aside) = (&self.path, self.path.with_extension("json.new"));
         let written = OpenOptions::new()

@@ -139,7 +139,7 @@ async fn write_clients(app: &App, demo: &Demo, state: &Path) -> Result<JoinSet<(
     let mut beside = JoinSet::new();
     for (name, person) in demo.people() {
         let path = state.join(format!("{}.json", name.to_lowercase()));
-        let mut client = client::Writer::new(app, person, path);
+        let mut client = client::Writer::new(app, person, path, None);
         client.write().await?;
         beside.spawn(client.keep());
     }

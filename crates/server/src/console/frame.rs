@@ -8,17 +8,15 @@ use super::demo::Seats;
 use super::file;
 
 /// Where the navigation leads.
-const NAVIGATION: [(Section, &str, &str); 11] = [
+const NAVIGATION: [(Section, &str, &str); 9] = [
     (Section::Overview, "Overview", "/"),
     (Section::Alerts, "Alerts", "/alerts"),
-    (Section::Incidents, "Incidents", "/incidents"),
-    (Section::Silences, "Silences", "/silences"),
     (Section::Findings, "Findings", "/findings"),
     (Section::Vulnerabilities, "Vulnerabilities", "/vulnerabilities"),
     (Section::Baselines, "Baselines", "/baselines"),
-    (Section::Changes, "Changes", "/changes"),
     (Section::Assets, "Assets", "/assets"),
     (Section::Documents, "Documents", "/documents"),
+    (Section::People, "People", "/people"),
     (Section::Ledger, "Ledger", "/ledger"),
 ];
 
@@ -27,14 +25,12 @@ const NAVIGATION: [(Section, &str, &str); 11] = [
 pub(super) enum Section {
     Overview,
     Alerts,
-    Incidents,
-    Silences,
     Findings,
     Vulnerabilities,
     Baselines,
-    Changes,
     Assets,
     Documents,
+    People,
     Ledger,
     /// A page that the navigation does not name.
     Elsewhere,

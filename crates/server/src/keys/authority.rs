@@ -69,7 +69,7 @@ impl std::fmt::Debug for Authority {
 }
 
 fn mint(error: impl std::fmt::Display) -> Error {
-    Error::Mint { name: "authority", problem: error.to_string() }
+    Error::Mint { name: "authority".to_owned(), problem: error.to_string() }
 }
 
 fn date(at: Timestamp) -> time::OffsetDateTime {

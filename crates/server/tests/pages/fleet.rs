@@ -93,9 +93,9 @@ fn digest(text: &str) -> Digest {
 }
 
 /// A server on SQLite in this folder, on free ports.
-pub(crate) async fn start(folder: &Path) -> App {
+pub(crate) fn settings(folder: &Path) -> Settings {
     let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let settings = Settings {
+    Settings {
         place: Place::Sqlite(folder.join("bartizan.db")),
         wrapping_key: folder.join("wrapping.key"),
         people: here,
@@ -103,8 +103,11 @@ pub(crate) async fn start(folder: &Path) -> App {
         names: vec!["localhost".to_owned()],
         pacing: bartizan_server::intake::Pacing::default(),
         demo: false,
-    };
-    App::start(&settings, Ambient::new(now, StdRng::seed_from_u64(7))).await.unwrap()
+    }
+}
+
+pub(crate) async fn start(folder: &Path) -> App {
+    App::start(&settings(folder), Ambient::new(now, StdRng::seed_from_u64(7))).await.unwrap()
 }
 
 /// A person with these roles, and the link by which that person signs in.
@@ -113,7 +116,7 @@ pub(crate) async fn person(app: &App, number: u8, name: &str, roles: &[Role]) ->
         id: PersonId::mint(now(), [number; 10]),
         name: name.to_owned(),
         roles: roles.iter().copied().collect(),
-        services: ["shop".to_owned()].into(),
+        services: Default::default(),
         grants: Vec::new(),
         disabled: false,
     };

@@ -62,7 +62,7 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut words: Vec<String> = std::env::args().skip(1).collect();
     let relay = flag(&mut words, "--smtp").map(|url| Relay::parse(&url, "bartizan@example.org", None));
-    let reach = Reach { relay: relay.transpose()? };
+    let reach = Reach { relay: relay.transpose()?, ..Reach::default() };
     let ahead = flag(&mut words, "--ahead-ms").map_or(Ok(0), |number| number.parse::<u32>())?;
     let mut arguments = words.into_iter();
     let folder = std::path::PathBuf::from(arguments.next().ok_or("name a folder")?);

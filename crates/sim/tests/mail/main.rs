@@ -54,7 +54,7 @@ async fn server(folder: &Path, relay: Relay) -> App {
         pacing: Pacing::default(),
         demo: false,
     };
-    let reach = Reach { relay: Some(relay) };
+    let reach = Reach { relay: Some(relay), ..Reach::default() };
     App::start_with(&settings, &reach, Ambient::new(now, StdRng::seed_from_u64(11))).await.unwrap()
 }
 

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use bartizan_store::{Place, Store};
 
 mod acceptance;
+mod access;
 mod suite;
 
 static SCHEMAS: AtomicU32 = AtomicU32::new(0);
@@ -67,6 +68,8 @@ on_both! {
     an_expired_key_uses_nothing_up,
     retiring_clears_the_posture,
     a_sign_in_link_works_once,
+    one_code_passes_one_of_two_that_show_it_at_once,
+    who_is_disabled_has_no_session_and_no_link_any_more,
     documents_are_put_deleted_and_digested,
     alerts_and_rulings_are_one_transaction,
     an_incident_its_timeline_and_its_alerts_are_one_transaction,

@@ -284,7 +284,9 @@ pub(crate) async fn a_sign_in_link_works_once(store: Store) {
     store.create_sign_in_link(&link, person.id, later(600)).await.unwrap();
     assert_eq!(store.sign_in(&link, &session, NOW, later(60)).await.unwrap(), Some(person.id));
     assert_eq!(store.sign_in(&link, &secret("again"), NOW, later(60)).await.unwrap(), None);
-    assert_eq!(store.session(&session, later(59)).await.unwrap(), Some(person.clone()));
+    let found = store.session(&session, later(59)).await.unwrap().unwrap();
+    assert_eq!((found.person, found.origin), (person.clone(), bartizan_core::factor::Origin::Link));
+    assert_eq!((found.passed_at, found.has_factor), (None, false));
     assert_eq!(store.session(&session, later(60)).await.unwrap(), None);
     store.create_sign_in_link(&link, person.id, later(600)).await.unwrap();
     assert_eq!(store.sign_in(&link, &secret("late"), later(600), later(900)).await.unwrap(), None);
@@ -444,6 +446,9 @@ pub(crate) async fn an_alert_is_taken_by_one_incident_alone(store: Store) {
 }
 
 pub(crate) use crate::acceptance::an_acceptance_that_has_ended_stays_so;
+pub(crate) use crate::access::{
+    one_code_passes_one_of_two_that_show_it_at_once, who_is_disabled_has_no_session_and_no_link_any_more,
+};
 
 pub(crate) async fn a_notification_is_claimed_once_and_reclaimed_after_a_crash(store: Store) {
     let alert = AlertId::mint(NOW, [3; 10]);
