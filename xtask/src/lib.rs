@@ -1,10 +1,11 @@
 //! The chores of the house: `test` brings up what tests need and runs them all,
-//! `tidy` holds the walls.
+//! `tidy` holds the walls, `bench` prints figures.
 //!
 //! Chores run tools and read the checkout; nothing of the product depends on this room.
 //! Read first: [`tidy::Complaint`], [`services::Service`].
 #![expect(clippy::print_stdout, reason = "a chore talks to the person who runs it")]
 
+pub mod bench;
 pub mod services;
 pub mod test;
 pub mod tidy;

@@ -18,12 +18,16 @@ enum Chore {
     Test(xtask::test::Arguments),
     /// Check corridors, file lengths, links, bans and decision records.
     Tidy,
+    /// Measure, and print the figure beside a peer's.
+    #[command(subcommand)]
+    Bench(xtask::bench::Bench),
 }
 
 fn main() -> ExitCode {
     let ended = match Arguments::parse().chore {
         Chore::Test(arguments) => xtask::test::run(&arguments),
         Chore::Tidy => xtask::tidy::run(),
+        Chore::Bench(bench) => xtask::bench::run(&bench),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -99,7 +99,7 @@ fn on_ci() -> bool {
 }
 
 /// Installs a Debian package; an error says how to do it by hand where it can't.
-fn install(package: &str) -> Result<()> {
+pub(crate) fn install(package: &str) -> Result<()> {
     if !Path::new("/usr/bin/apt-get").exists() {
         bail!("this is no Debian: install what `{package}` brings there by your own means");
     }

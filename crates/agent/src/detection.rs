@@ -1,27 +1,39 @@
-//! Detection at the edge: the ends of log files, tried against the rules.
+//! Detection at the edge: the journal, or the ends of log files, tried against the rules.
+//!
+//! Where the journal can be followed it is, and the log files are not: they repeat it, and what is counted twice
+//! fires too early.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use bartizan_core::fact::source::{Sources, Way};
+use bartizan_core::fact::{Section, Unseen};
 use bartizan_core::monitoring::signal::{Kind, Noticed, State};
 use bartizan_core::time::Timestamp;
-use bartizan_core::verdict::Reason;
 use bartizan_detect::detector::{Detector, Match};
 use bartizan_detect::event::Event;
-use bartizan_detect::syslog;
+use bartizan_detect::{journal, syslog};
+use bartizan_probe::event::journal::{Entry, Journal};
 use bartizan_probe::event::tail::Tail;
+use bartizan_probe::event::{add, logs_in_view};
 use bartizan_probe::root::Root;
 
-/// Where Linux hosts keep their authentication log: Debian's family, Red Hat's family.
-pub const AUTHENTICATION_LOGS: [&str; 2] = ["/var/log/auth.log", "/var/log/secure"];
+pub use bartizan_probe::event::AUTHENTICATION_LOGS;
 
 /// The most matches that one look reports; a flood beyond it is counted.
 const MATCHES_LIMIT: usize = 200;
 
-/// Log files under watch, and the rules that they feed.
+/// What is followed, and the rules that it feeds.
 #[derive(Debug)]
 pub struct Watch {
     detector: Detector,
-    tails: Vec<Tail>,
+    source: Source,
+}
+
+#[derive(Debug)]
+enum Source {
+    Journal(Box<Journal>),
+    /// Log files; and why the journal is not followed, where there is one.
+    Logs(Vec<Tail>, Option<Unseen>),
 }
 
 /// What one look brought.
@@ -32,14 +44,18 @@ pub struct Look {
     pub seen: u64,
     /// Events and matches that had to be passed over.
     pub dropped: u64,
-    /// Files that could not be read, and why.
-    pub unknown: Vec<(PathBuf, Reason)>,
 }
 
 impl Watch {
-    /// Follows log files from their ends.
-    pub fn new(root: &Root, detector: Detector, paths: impl IntoIterator<Item = PathBuf>) -> Watch {
-        Watch { detector, tails: paths.into_iter().map(|path| Tail::from_end(root, path)).collect() }
+    /// Follows the host's journal from behind `cursor`, or log files from their ends.
+    pub fn new(root: &Root, detector: Detector, logs: &[PathBuf], cursor: Option<String>) -> Watch {
+        let tails = || logs.iter().map(|path| Tail::from_end(root, path)).collect();
+        let source = match Journal::find(root) {
+            Some(Ok(journal)) => Source::Journal(Box::new(journal.after(cursor))),
+            Some(Err(unseen)) => Source::Logs(tails(), Some(unseen)),
+            None => Source::Logs(tails(), None),
+        };
+        Watch { detector, source }
     }
 
     /// Takes new rules; windows that were open start over.
@@ -50,9 +66,18 @@ impl Watch {
     /// Reads what was written since the last look.
     pub fn look(&mut self, root: &Root, now: Timestamp) -> Look {
         let mut look = Look::default();
-        for tail in &mut self.tails {
-            match tail.look(root) {
-                Ok(found) => {
+        match &mut self.source {
+            Source::Journal(journal) => {
+                let found = journal.look(now);
+                look.dropped += found.dropped;
+                for entry in &found.entries {
+                    look.seen += 1;
+                    try_event(&mut self.detector, &event(entry, now), &mut look);
+                }
+            }
+            Source::Logs(tails, _) => {
+                // One that can't be read has no lines, and stands among what is unknown.
+                for found in tails.iter_mut().filter_map(|tail| tail.look(root).ok()) {
                     look.dropped += found.dropped;
                     for text in found.lines {
                         look.seen += 1;
@@ -63,10 +88,35 @@ impl Watch {
                         }
                     }
                 }
-                Err(reason) => look.unknown.push((tail.path().to_owned(), reason)),
             }
         }
         look
+    }
+
+    /// The last entry of the journal that was looked at.
+    pub fn cursor(&self) -> Option<&str> {
+        match &self.source {
+            Source::Journal(journal) => journal.cursor(),
+            Source::Logs(..) => None,
+        }
+    }
+
+    /// Says what is followed, and what can't be.
+    pub fn describe(&self, root: &Root, section: &mut Section<Sources>) {
+        let unknown = match &self.source {
+            Source::Journal(journal) => {
+                add(section, Way::Journal, "");
+                journal.unknown().into_iter().collect()
+            }
+            Source::Logs(tails, journal) => {
+                let logs: Vec<&Path> = tails.iter().map(Tail::path).collect();
+                let (followed, mut unseen) = logs_in_view(root, &logs);
+                followed.iter().for_each(|path| add(section, Way::LogFile, path));
+                unseen.extend(journal.clone());
+                unseen
+            }
+        };
+        unknown.into_iter().for_each(|unseen| section.miss(unseen.what, unseen.reason));
     }
 
     /// Tries one event that came another way (a process start).
@@ -75,6 +125,20 @@ impl Watch {
         try_event(&mut self.detector, event, &mut look);
         look
     }
+}
+
+/// An entry of the journal as the rules know it. Its time is journald's own; a clock that was set back since
+/// must not make it the future's.
+fn event(entry: &Entry, now: Timestamp) -> Event {
+    let line = syslog::Line {
+        host: &entry.host,
+        program: &entry.identifier,
+        pid: entry.pid,
+        message: &entry.message,
+    };
+    let sender =
+        journal::Sender { command: entry.command.as_deref(), uid: entry.uid, unit: entry.unit.as_deref() };
+    journal::event(&line, &sender, entry.at.min(now))
 }
 
 fn try_event(detector: &mut Detector, event: &Event, look: &mut Look) {
@@ -129,7 +193,8 @@ mod tests {
         let mut rules = Rules::default();
         rules.read("r.yml", RULES);
         let detector = Detector::new(&rules).unwrap();
-        let mut watch = Watch::new(&root, detector, [PathBuf::from("/auth.log"), PathBuf::from("/absent")]);
+        let mut watch =
+            Watch::new(&root, detector, &[PathBuf::from("/auth.log"), PathBuf::from("/absent")], None);
         assert_eq!(
             watch.look(&root, Timestamp::from_millis(0)).seen,
             0,

@@ -2,11 +2,75 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bartizan_core::monitoring::health::{Health, State, Threshold, Transition};
+use bartizan_core::monitoring::health::{Health, Measure, Quantity, State, Threshold, Transition};
 use bartizan_core::monitoring::signal::{self, Kind, Noticed};
-use bartizan_core::time::Timestamp;
+use bartizan_core::time::{Duration, Timestamp};
 use bartizan_core::verdict::Reason;
 use bartizan_probe::measure::Reading;
+
+/// How old what was told may be: collectors come every ten minutes at the latest, the server's answers each minute.
+const TOLD_LIMIT: Duration = Duration::from_secs(1_800);
+
+/// What is told of health by others than the meter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// How far the clock is from the server's at least, once the way there and back is taken off.
+    ClockOffset(std::time::Duration),
+    /// How many units failed.
+    FailedUnits(Result<u64, Reason>),
+    /// Files with certificates, and when the first of each runs out.
+    Certificates(Result<BTreeMap<String, Timestamp>, Reason>),
+}
+
+/// The newest of each.
+#[derive(Debug, Default)]
+pub struct Gathered {
+    clock: Option<At<std::time::Duration>>,
+    units: Option<At<Result<u64, Reason>>>,
+    certificates: Option<At<Result<BTreeMap<String, Timestamp>, Reason>>>,
+}
+
+/// Something, and when it was told.
+type At<T> = (T, Timestamp);
+
+impl Gathered {
+    pub fn take(&mut self, told: Told, now: Timestamp) {
+        match told {
+            Told::ClockOffset(offset) => self.clock = Some((offset, now)),
+            Told::FailedUnits(count) => self.units = Some((count, now)),
+            Told::Certificates(found) => self.certificates = Some((found, now)),
+        }
+    }
+
+    /// Readings for now; what was told too long ago is stale.
+    pub fn readings(&self, now: Timestamp) -> Vec<Reading> {
+        let fresh = |at: Timestamp| if now.since(at) > TOLD_LIMIT { Err(Reason::Stale) } else { Ok(()) };
+        let mut readings = Vec::new();
+        if let Some((offset, at)) = self.clock {
+            let ms = i64::try_from(offset.as_millis()).unwrap_or(i64::MAX);
+            readings.push(reading(Measure::ClockOffset, "", fresh(at).map(|()| Quantity::Span(ms))));
+        }
+        if let Some((count, at)) = self.units {
+            let count = fresh(at).and(count).map(|count| i64::try_from(count).unwrap_or(i64::MAX));
+            readings.push(reading(Measure::FailedUnits, "", count.map(Quantity::Count)));
+        }
+        match &self.certificates {
+            Some((Ok(files), at)) => readings.extend(files.iter().map(|(file, until)| {
+                let left = until.as_millis().saturating_sub(now.as_millis());
+                reading(Measure::CertificateExpiresIn, file, fresh(*at).map(|()| Quantity::Span(left)))
+            })),
+            Some((Err(reason), _)) => {
+                readings.push(reading(Measure::CertificateExpiresIn, "", Err(*reason)));
+            }
+            None => {}
+        }
+        readings
+    }
+}
+
+fn reading(measure: Measure, object: &str, value: Result<Quantity, Reason>) -> Reading {
+    Reading { measure, object: object.to_owned(), value }
+}
 
 /// Thresholds and how each stands at each place.
 #[derive(Debug, Default)]
@@ -116,7 +180,6 @@ fn notice(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bartizan_core::monitoring::health::{Measure, Quantity};
 
     const DOCUMENT: &str = "
 kind: Health
@@ -185,5 +248,28 @@ spec:
         watch.step(&[reading("/", 95)], at(0));
         watch.assign(&[]);
         assert!(watch.standing.is_empty());
+    }
+
+    #[test]
+    fn what_others_tell_becomes_readings_and_grows_stale() {
+        let mut gathered = Gathered::default();
+        assert!(gathered.readings(at(0)).is_empty(), "what nobody told is not measured");
+        gathered.take(Told::ClockOffset(std::time::Duration::from_millis(700)), at(0));
+        gathered.take(Told::FailedUnits(Ok(2)), at(0));
+        let files =
+            BTreeMap::from([("/etc/ssl/a.pem".to_owned(), at(100)), ("/etc/ssl/b.pem".to_owned(), at(10))]);
+        gathered.take(Told::Certificates(Ok(files)), at(0));
+        let span = |ms| Ok(Quantity::Span(ms));
+        let expected = [
+            (Measure::ClockOffset, "", span(700)),
+            (Measure::FailedUnits, "", Ok(Quantity::Count(2))),
+            (Measure::CertificateExpiresIn, "/etc/ssl/a.pem", span(80_000)),
+            (Measure::CertificateExpiresIn, "/etc/ssl/b.pem", span(-10_000)),
+        ];
+        assert_eq!(gathered.readings(at(20)), expected.map(|(m, o, v)| super::reading(m, o, v)));
+        let stale = gathered.readings(at(1_801));
+        assert!(stale.iter().all(|reading| reading.value == Err(Reason::Stale)), "{stale:?}");
+        gathered.take(Told::FailedUnits(Err(Reason::Unsupported)), at(20));
+        assert_eq!(gathered.readings(at(20))[1].value, Err(Reason::Unsupported));
     }
 }

@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 
 use bartizan_core::canonical::Value;
 use bartizan_core::digest::Digest;
-use bartizan_core::fact::{Name, Package, Section, Unseen};
+use bartizan_core::fact::{Name, Package, Section};
 use bartizan_core::monitoring::signal::Noticed;
 use bartizan_core::time::Timestamp;
 use bartizan_core::verdict::Reason;
@@ -55,8 +55,8 @@ pub enum Observation {
         sent: u64,
         dropped: u64,
     },
-    /// Log files that can't be followed, all of them.
-    UnseenLogs(Vec<Unseen>),
+    /// The journal was looked at up to here.
+    Cursor(String),
     /// Something of our own broke; it goes on without.
     Problem(String),
 }
@@ -66,6 +66,8 @@ pub enum Observation {
 enum Command {
     Assign(Policy),
     Packages(Section<Vec<Package>>),
+    /// What a section, or the server, tells of health.
+    Health(crate::health::Told),
     /// Every collector had a turn: packages are known by now, or are unknown.
     Collected,
     Stop,
@@ -80,15 +82,16 @@ pub struct Observers {
 }
 
 impl Observers {
-    /// Starts looking. Observations go into `sink`, which makes them wait where it is full.
+    /// Starts looking, in the journal from behind `cursor`. Observations go into `sink`, which makes them wait where it is full.
     pub fn start<T: From<Observation> + Send + 'static>(
         root: &Root,
         logs: &[PathBuf],
+        cursor: Option<String>,
         clock: &Clock,
         sink: &SyncSender<T>,
     ) -> std::io::Result<Observers> {
         let (watch, commands) = channel();
-        let watcher = watch::Watcher::new(root, logs, Arc::clone(clock));
+        let watcher = watch::Watcher::new(root, logs, cursor, Arc::clone(clock));
         let tell = teller(sink.clone());
         let first = spawn("watch", move || watcher.run(&commands, &tell))?;
         let (collect, commands) = channel();
@@ -102,6 +105,11 @@ impl Observers {
     pub fn assign(&self, policy: Policy) {
         // A watcher that is gone has said so, and nothing is judged any more.
         let _ = self.watch.send(Command::Assign(policy));
+    }
+
+    /// Tells how far the clock is from the server's.
+    pub fn clock_offset(&self, offset: std::time::Duration) {
+        let _ = self.watch.send(Command::Health(crate::health::Told::ClockOffset(offset)));
     }
 
     /// Collects everything now.

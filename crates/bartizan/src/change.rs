@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use bartizan_server::api::Ruled;
-use bartizan_server::api::change::{List, Proposed, Row};
+use bartizan_server::api::change::{Described, List, Proposed, Row};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::json;
@@ -24,8 +24,8 @@ pub(crate) struct Arguments {
 enum Verb {
     /// List changes, the newest first.
     List(Output),
-    /// Show a change, and how far it has come.
-    Show(One),
+    /// Show a change: how far it has come, what is missing, what it does to an environment.
+    Show(Show),
     /// Propose documents as they are to be; prints the change's identifier and digest.
     Propose(Propose),
     /// Say that the change, as it is applied in a lower environment, was tested there.
@@ -52,6 +52,15 @@ struct One {
     id: String,
     #[command(flatten)]
     output: Output,
+}
+
+#[derive(Debug, Args)]
+struct Show {
+    #[command(flatten)]
+    one: One,
+    /// The environment that it is compared with; the lowest that asks for approval where none is named.
+    #[arg(long, value_name = "ENVIRONMENT")]
+    target: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -114,8 +123,9 @@ pub(crate) fn run(arguments: Arguments, client: Option<&Path>) -> Result<Answer,
             Printer::new(arguments.output).print(&list.changes, |changes| rows(changes))?;
         }
         Verb::Show(arguments) => {
-            let change: Row = client.get(&["changes", &arguments.id], &[])?;
-            Printer::new(arguments.output.output).print(&change, shown)?;
+            let query: Vec<_> = arguments.target.iter().map(|target| ("target", target.clone())).collect();
+            let change: Described = client.get(&["changes", &arguments.one.id], &query)?;
+            Printer::new(arguments.one.output.output).print(&change, shown)?;
         }
         Verb::Propose(arguments) => propose(&client, &arguments)?,
         Verb::Test(arguments) => {
@@ -180,7 +190,13 @@ fn rows(changes: &[Row]) -> Rows {
         let stages = change.stages.iter().filter(|stage| stage.decisions > 0);
         let stages: Vec<String> =
             stages.map(|stage| format!("{} for {}", stage.stage, stage.target)).collect();
-        let applied: Vec<&str> = change.applied.iter().map(|applied| applied.target.as_str()).collect();
+        let applied = change.applied.iter().map(|applied| match applied.path.as_str() {
+            "self_approved" | "break_glass" => {
+                format!("{} ({})", applied.target, applied.path.replace('_', " "))
+            }
+            _ => applied.target.clone(),
+        });
+        let applied: Vec<String> = applied.collect();
         vec![
             change.id.clone(),
             change.service.clone(),
@@ -195,24 +211,45 @@ fn rows(changes: &[Row]) -> Rows {
     Rows { header, rows: changes.iter().map(row).collect() }
 }
 
-fn shown(change: &Row) -> Rows {
+fn shown(change: &Described) -> Rows {
+    let row = &change.row;
     let mut rows: Vec<Vec<String>> = Vec::new();
     let mut say = |field: &str, value: String| rows.push(vec![field.to_owned(), value]);
-    say("id", change.id.clone());
-    say("service", change.service.clone());
-    say("digest", change.digest.clone());
-    say("proposed", format!("{} by {}", change.proposed_at, change.authors.join(", ")));
-    for document in &change.documents {
-        let fate = if document.deleted { "deleted" } else { "written" };
-        say("document", format!("{} {}, {fate}", document.kind, document.name));
+    say("id", row.id.clone());
+    say("service", row.service.clone());
+    say("digest", row.digest.clone());
+    say("proposed", format!("{} by {}", row.proposed_at, row.authors.join(", ")));
+    for one in &change.differences {
+        say("document", format!("{} {}, {} in {}", one.kind, one.name, one.fate, change.against));
     }
-    for stage in &change.stages {
-        say("stage", format!("{} for {}", stage.stage, stage.target));
+    for stage in &row.stages {
+        say("stage", format!("{} for {}, which is {}", stage.stage, stage.target, stage.gate));
+        for step in &stage.steps {
+            let by = step.by.as_deref().unwrap_or("somebody");
+            say("decision", format!("{} for {} by {by} at {}", step.step, stage.target, step.at));
+        }
+        if !stage.missing.is_empty() && !row.withdrawn {
+            say("missing", format!("{} for {}", stage.missing.join(", "), stage.target));
+        }
     }
-    for applied in &change.applied {
-        say("applied", format!("{} at {} by the path {}", applied.target, applied.at, applied.path));
+    for past in change.history.iter().filter(|past| past.state == "void") {
+        let why = past.why.as_deref().unwrap_or_default();
+        say("void", format!("{} for {} by {} at {}: {why}", past.act, past.target, past.by, past.at));
     }
-    if change.withdrawn {
+    for glass in &change.broken_glass {
+        say(
+            "glass broken",
+            format!("for {} by {}, due {}: {}", glass.target, glass.by, glass.due, glass.reason),
+        );
+    }
+    for applied in &row.applied {
+        let right = applied.path.replace('_', " ");
+        say(
+            "applied",
+            format!("{} by {} at {}, by the right: {right}", applied.target, applied.by, applied.at),
+        );
+    }
+    if row.withdrawn {
         say("withdrawn", "yes".to_owned());
     }
     Rows { header: vec!["field", "value"], rows }

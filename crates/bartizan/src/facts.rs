@@ -20,7 +20,7 @@ use crate::printer::{Format, Printer, Rows};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// os, packages, kernel, hardware, units, sockets, processes, accounts, sudoers, sshd, sysctl,
-    /// mounts, modules, jobs, certificates; all where none is named.
+    /// mounts, modules, jobs, certificates, sources; all where none is named.
     #[arg(value_name = "SECTION")]
     sections: Vec<Name>,
     /// The root of the host that is observed.

@@ -1,6 +1,8 @@
 //! `bartizan feeds`: imports advisories, and says which there are.
 
 pub(crate) mod open;
+#[cfg(feature = "server")]
+mod sync;
 
 use std::path::{Path, PathBuf};
 
@@ -32,6 +34,8 @@ enum Verb {
     Import(Import),
     /// Show which feeds there are, and how old.
     Status(Status),
+    #[cfg(feature = "server")]
+    Sync(sync::Arguments),
 }
 
 #[derive(Debug, clap::Args)]
@@ -60,6 +64,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<Answer, Failure> {
     match arguments.verb {
         Verb::Import(arguments) => import(&arguments),
         Verb::Status(arguments) => status(arguments),
+        #[cfg(feature = "server")]
+        Verb::Sync(arguments) => sync::run(arguments),
     }
 }
 
@@ -85,10 +91,7 @@ fn import(arguments: &Import) -> Result<Answer, Failure> {
 
 /// Imports with a bar on standard error, where that is a terminal.
 pub(crate) fn with_progress(raw: &Path, into: &Path, at: Timestamp, force: bool) -> Result<Summary, Failure> {
-    let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
-    if let Ok(style) = ProgressStyle::with_template("{msg} [{bar:30}] {bytes}/{total_bytes} {elapsed}") {
-        bar.set_style(style.progress_chars("=> "));
-    }
+    let bar = bar();
     let mut file = PathBuf::new();
     let summary = Library::import(raw, into, at, force, &mut |progress: Progress| {
         if progress.file != file {
@@ -100,6 +103,15 @@ pub(crate) fn with_progress(raw: &Path, into: &Path, at: Timestamp, force: bool)
     });
     bar.finish_and_clear();
     summary.map_err(|error| failure(&error))
+}
+
+/// A bar of bytes on standard error, where that is a terminal.
+fn bar() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
+    match ProgressStyle::with_template("{msg} [{bar:30}] {bytes}/{total_bytes} {elapsed}") {
+        Ok(style) => bar.with_style(style.progress_chars("=> ")),
+        Err(_) => bar,
+    }
 }
 
 /// Says on standard error what an import did.

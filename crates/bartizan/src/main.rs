@@ -25,6 +25,8 @@ mod doctor;
 mod document;
 #[cfg(feature = "server")]
 mod enrolment;
+#[cfg(feature = "server")]
+mod environment;
 mod exit;
 mod explain;
 mod facts;
@@ -88,6 +90,8 @@ enum Verb {
     Document(document::Arguments),
     #[cfg(feature = "server")]
     Enrolment(enrolment::Arguments),
+    #[cfg(feature = "server")]
+    Environment(environment::Arguments),
     /// Print the chain of one finding: package, source, record, range, process.
     Explain(explain::Arguments),
     Facts(facts::Arguments),
@@ -163,6 +167,8 @@ fn run(arguments: Arguments) -> Result<exit::Answer, exit::Failure> {
         Verb::Document(arguments) => document::run(arguments, client),
         #[cfg(feature = "server")]
         Verb::Enrolment(arguments) => enrolment::run(arguments, client),
+        #[cfg(feature = "server")]
+        Verb::Environment(arguments) => environment::run(arguments, client),
         Verb::Explain(arguments) => explain::run(arguments),
         Verb::Facts(arguments) => facts::run(arguments),
         Verb::Feeds(arguments) => feeds::run(arguments),

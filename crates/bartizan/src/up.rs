@@ -56,6 +56,10 @@ pub(crate) struct Arguments {
     /// A folder of vulnerability feeds, as they were downloaded or as `feeds import` wrote them.
     #[arg(long, value_name = "DIR")]
     feeds: Option<PathBuf>,
+    /// Look every 6 h for newer feeds where the applied FeedSource documents say. Without it nothing is
+    /// fetched from anywhere.
+    #[arg(long)]
+    sync: bool,
     /// Where alerts go: a URL that takes Alertmanager's webhook shape, or mailto:ADDRESS.
     #[arg(long, value_name = "URL")]
     notify: Option<String>,
@@ -174,7 +178,7 @@ async fn up(arguments: Arguments, reach: Reach, route: Option<Document>) -> Resu
     let mut client =
         client::Writer::new(&app, person, state.join(crate::client::FILE), arguments.name.as_deref());
     client.write().await?;
-    let mut beside = feeds::start(&app, &state, arguments.feeds.clone());
+    let mut beside = feeds::start(&app, &state, arguments.feeds.clone(), arguments.sync);
     beside.spawn(client.keep());
     let agent = start_agent(&app, &arguments, &state).await?;
     let link = auth::link(&app.web, person).await.map_err(|error| Failure::new(error.class(), error))?;

@@ -62,6 +62,24 @@ fn a_change_is_proposed_applied_below_and_refused_above_without_its_decisions() 
 }
 
 #[test]
+fn a_team_of_one_declares_an_environment_self_approved_and_each_change_there_says_so() {
+    let house = House::start();
+    let declare = ["environment", "declare", "prod", "self-approved", "--reason", "we are one"];
+    frozen!("environment_declare_dry_run", house.shown(&[&declare[..], &["--dry-run"]].concat()));
+    frozen!("environment_declare", house.shown(&declare));
+    frozen!("environment_declare_again", house.shown(&declare));
+    frozen!("environment_list", house.shown(&["environment", "list"]));
+    let unknown = ["environment", "declare", "moon", "approved", "--reason", "x"];
+    frozen!("environment_unknown", house.shown(&unknown));
+    let (_, path) = house.file("documents.yaml", client::house::BASELINE);
+    let proposed = house.json(&["change", "propose", "-f", &path, "--service", "shop"]);
+    let (id, digest) = (proposed["id"].as_str().unwrap(), proposed["digest"].as_str().unwrap());
+    house.json(&["change", "apply", id, "--digest", digest, "--target", "prod"]);
+    frozen!("change_list_self_approved", house.shown(&["change", "list"]));
+    frozen!("change_show_self_approved", house.shown(&["change", "show", id, "--target", "prod"]));
+}
+
+#[test]
 fn an_incident_is_opened_by_hand_walked_and_closed() {
     let house = House::start();
     let opened = house.json(&["incident", "open", "The shop answers slowly"]);

@@ -13,6 +13,7 @@ pub mod module;
 pub mod mount;
 pub mod process;
 pub mod socket;
+pub mod source;
 pub mod ssh;
 pub mod sudoers;
 pub mod sysctl;
@@ -63,6 +64,7 @@ pub enum Name {
     Modules,
     Jobs,
     Certificates,
+    Sources,
 }
 
 /// A word that names no section.
@@ -90,7 +92,7 @@ impl<T> Section<T> {
 
 impl Name {
     /// Every section, in the order in which they are listed.
-    pub const ALL: [Name; 15] = [
+    pub const ALL: [Name; 16] = [
         Name::Os,
         Name::Packages,
         Name::Kernel,
@@ -106,6 +108,7 @@ impl Name {
         Name::Modules,
         Name::Jobs,
         Name::Certificates,
+        Name::Sources,
     ];
 
     /// The word for it in reports, documents and on the command line.
@@ -126,6 +129,7 @@ impl Name {
             Name::Modules => "modules",
             Name::Jobs => "jobs",
             Name::Certificates => "certificates",
+            Name::Sources => "sources",
         }
     }
 }

@@ -10,5 +10,6 @@
 pub mod detector;
 pub mod event;
 pub mod example;
+pub mod journal;
 pub mod rules;
 pub mod syslog;

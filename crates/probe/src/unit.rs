@@ -1,13 +1,15 @@
-//! The `units` section: what the service manager would start, as the files say (systemd.unit(5)).
+//! The `units` section: what the service manager would start, as the files say (systemd.unit(5)), and how its
+//! units stand, as it says itself.
 
 mod file;
 mod script;
+pub mod state;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bartizan_core::digest::Digest;
 use bartizan_core::fact::Section;
-use bartizan_core::fact::unit::{DropIn, Enablement, Unit, Units};
+use bartizan_core::fact::unit::{self, DropIn, Enablement, Unit, Units};
 use bartizan_core::verdict::Reason;
 
 use crate::look::{names, note};
@@ -81,7 +83,10 @@ pub fn collect(root: &Root) -> Section<Units> {
     }
     section.body.default_target = found.stands_for("default.target");
     section.body.scripts = script::read(root, &mut section);
-    section.miss("states of running units", Reason::Unsupported);
+    match state::read(root) {
+        Ok(states) => states.tell(&mut section.body),
+        Err(reason) => section.miss(unit::STATES, reason),
+    }
     section
 }
 
@@ -208,6 +213,7 @@ fn unit(root: &Root, found: &Found, name: &str, section: &mut Section<Units>) ->
         wanted_by: owners(false),
         required_by: owners(true),
         drop_ins: drop_ins(root, found, name),
+        state: None,
     }
 }
 

@@ -19,12 +19,14 @@ pub mod baseline;
 pub mod change;
 pub mod document;
 pub mod enrolment;
+pub mod environment;
 pub mod factor;
 pub mod feed;
 pub mod finding;
 pub mod incident;
 pub mod ledger;
 pub mod openapi;
+mod people;
 pub mod person;
 pub mod posture;
 pub mod session;
@@ -42,6 +44,7 @@ pub fn routes() -> Vec<Route> {
         baseline::routes(),
         change::routes(),
         document::routes(),
+        environment::routes(),
         enrolment::routes(),
         factor::routes(),
         feed::routes(),
@@ -66,6 +69,7 @@ pub(crate) fn shapes() -> Vec<(&'static str, openapi::Shape)> {
         ("baseline", baseline::shapes()),
         ("change", change::shapes()),
         ("document", document::shapes()),
+        ("environment", environment::shapes()),
         ("enrolment", enrolment::shapes()),
         ("factor", factor::shapes()),
         ("feed", feed::shapes()),
@@ -150,6 +154,14 @@ pub(crate) async fn decide_with(web: &Web, person: &Person, act: Act) -> Result<
         if tokio::time::timeout_at(deadline, shown.changed()).await.is_err() {
             return Ok(Ruled::Pending);
         }
+    }
+}
+
+/// The word that a plain enum is written as.
+fn word(value: impl serde::Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word,
+        _ => String::new(),
     }
 }
 

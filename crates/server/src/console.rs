@@ -19,24 +19,29 @@ use bartizan_core::role::Role;
 use crate::problem::Problem;
 use crate::web::{Route, Web};
 
+mod act;
 mod alert;
 mod asset;
 mod baseline;
+mod change;
 mod chart;
 pub(crate) mod demo;
 mod design;
 mod document;
+mod environment;
 mod event;
 mod factor;
 mod file;
 mod finding;
 mod frame;
+mod incident;
 mod ledger;
 mod part;
 mod person;
 mod posture;
 pub(crate) mod problem;
 mod session;
+mod silence;
 mod vulnerability;
 
 use frame::{Nothing, Page, Place, Shell};
@@ -51,16 +56,20 @@ pub(crate) fn routes() -> Vec<Route> {
         alert::routes(),
         asset::routes(),
         baseline::routes(),
+        change::routes(),
         design::routes(),
         document::routes(),
+        environment::routes(),
         event::routes(),
         factor::routes(),
         file::routes(),
         finding::routes(),
+        incident::routes(),
         ledger::routes(),
         person::routes(),
         posture::routes(),
         session::routes(),
+        silence::routes(),
         vulnerability::routes(),
     ];
     nouns.into_iter().flatten().collect()

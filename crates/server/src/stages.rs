@@ -33,7 +33,7 @@ mod posture;
 mod silence;
 
 /// The acts that stages other than the alert stage rule on, by how their names begin.
-const OWNED_ACTS: [&str; 3] = [change::ACTS, incident::ACTS, person::ACTS];
+const OWNED_ACTS: [&str; 4] = [change::ACTS, change::DECLARATIONS, incident::ACTS, person::ACTS];
 
 /// How long a stage that was not nudged sleeps at most.
 const TIMER: Duration = Duration::from_secs(2);

@@ -1,6 +1,6 @@
 //! Changes, as the change stage keeps them: with its rulings and the documents it brings.
 
-use bartizan_core::configuration::change::{Change, Content, Item};
+use bartizan_core::configuration::change::{Change, Content, Gate, Item};
 use bartizan_core::document::Document;
 use bartizan_core::id::ChangeId;
 use bartizan_core::time::Timestamp;
@@ -22,6 +22,8 @@ pub struct Batch {
     pub changes: Vec<Change>,
     /// The changes that are brought to an environment: their content becomes its documents.
     pub applied: Vec<(ChangeId, String, Content)>,
+    /// What environments ask for from now on.
+    pub declared: Vec<(String, Gate)>,
     /// What it ruled on decisions, by their numbers.
     pub ruled: Vec<(i64, Outcome, Salt)>,
 }
@@ -79,12 +81,24 @@ impl Store {
                 ],
             )
             .await?;
-            let body =
-                serde_json::json!({"change": change.id, "digest": change.digest, "service": change.service});
+            // By which right it came to each environment stands in the open: `self_approved` is said
+            // wherever it is so.
+            let applied = change.applied.iter().map(|applied| {
+                serde_json::json!({"target": applied.target, "digest": applied.digest, "path": applied.path})
+            });
+            let body = serde_json::json!({
+                "change": change.id, "digest": change.digest, "service": change.service,
+                "applied": applied.collect::<Vec<_>>(),
+            });
             tx.stage("change", "change", now, &Body::Open(body.to_string())).await?;
         }
         for (id, environment, content) in &batch.applied {
             tx.edit_documents(environment, &edits(content)?, Some(*id), now).await?;
+        }
+        for (environment, gate) in &batch.declared {
+            tx.declare(environment, *gate, now).await?;
+            let body = serde_json::json!({"environment": environment, "gate": gate}).to_string();
+            tx.stage("change", "environment", now, &Body::Open(body)).await?;
         }
         for (seq, outcome, salt) in &batch.ruled {
             tx.rule(*seq, outcome, now, *salt).await?;

@@ -16,6 +16,7 @@ pub mod decision;
 pub mod document;
 mod engine;
 pub mod enrolment;
+pub mod environment;
 pub mod factor;
 pub mod feed;
 pub mod incident;

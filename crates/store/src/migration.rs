@@ -7,6 +7,7 @@ use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr};
 use sea_orm_migration::prelude::*;
 
 mod access;
+mod environment;
 mod first;
 mod way;
 
@@ -18,7 +19,8 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(Step { name: "0001_first", statements: first::STATEMENTS }),
             Box::new(Step { name: "0002_way", statements: way::STATEMENTS }),
-            Box::new(Step { name: "0003_access", statements: access::STATEMENTS }),
+            Box::new(Step { name: "0003_environment", statements: environment::STATEMENTS }),
+            Box::new(Step { name: "0004_access", statements: access::STATEMENTS }),
         ]
     }
 }

@@ -5,13 +5,15 @@ use std::sync::mpsc::{Receiver, Sender};
 
 use bartizan_core::canonical::Value;
 use bartizan_core::digest::Digest;
-use bartizan_core::fact::{Name, Package, Section};
+use bartizan_core::fact::certificate::Certificates;
+use bartizan_core::fact::{Name, Package, Section, unit};
 use bartizan_core::time::{Duration, Timestamp};
 use bartizan_core::verdict::Reason;
 use bartizan_probe::root::Root;
 
 use super::source::{Source, Stamp, Stamps};
 use super::{Clock, Observation, Tell, Wait, wait};
+use crate::health::Told;
 use crate::schedule::{self, Outcome, Schedule};
 
 /// How long one collector may take.
@@ -21,10 +23,11 @@ const LIMIT: Duration = Duration::from_secs(10);
 const TICK: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// How often each section is collected where nothing shows that it changed, in seconds. What only
-/// the kernel knows comes often; what files show can wait for them.
+/// the kernel knows comes often; what files show can wait for them. Packages come by their databases and
+/// the lists of repositories alone: they are the largest reading there is, and no change of theirs hides.
 const INTERVALS: [(Name, u32); 15] = [
     (Name::Os, 300),
-    (Name::Packages, 300),
+    (Name::Packages, 86_400),
     (Name::Kernel, 300),
     (Name::Hardware, 600),
     (Name::Units, 60),
@@ -45,7 +48,16 @@ const TRIGGERS: [(Name, &[&str]); 8] = [
     (Name::Os, &["/etc/os-release"]),
     (
         Name::Packages,
-        &["/var/lib/dpkg/status", "/var/lib/rpm", "/usr/lib/sysimage/rpm", "/lib/apk/db/installed"],
+        &[
+            "/etc/os-release",
+            "/var/lib/dpkg/status",
+            "/var/lib/dpkg/status.d/*",
+            "/var/lib/apt/lists/*elease",
+            "/var/lib/apt/lists/*_Packages*",
+            "/var/lib/rpm/*",
+            "/usr/lib/sysimage/rpm/*",
+            "/lib/apk/db/installed",
+        ],
     ),
     (Name::Accounts, &["/etc/passwd", "/etc/shadow", "/etc/group"]),
     (Name::Sudoers, &["/etc/sudoers", "/etc/sudoers.d", "/etc/sudoers.d/*"]),
@@ -113,6 +125,7 @@ impl Collector {
                     Outcome::Unknown(reason) => Err(reason),
                 };
                 self.pass_packages(name, &found);
+                self.pass_health(name, &found);
                 if !tell(Observation::Section { name, found }) {
                     return;
                 }
@@ -148,6 +161,16 @@ impl Collector {
         }
     }
 
+    /// What thresholds ask of sections is measured by the other thread.
+    fn pass_health(&self, name: Name, found: &Found) {
+        let told = match name {
+            Name::Units => Told::FailedUnits(failed_units(found)),
+            Name::Certificates => Told::Certificates(expiries(found)),
+            _ => return,
+        };
+        let _ = self.watch.send(super::Command::Health(told));
+    }
+
     /// Rules about packages are judged by the other thread.
     fn pass_packages(&mut self, name: Name, found: &Found) {
         let (Name::Packages, Ok(section)) = (name, found) else { return };
@@ -163,6 +186,31 @@ impl Collector {
         self.packages = Some(digest);
         let _ = self.watch.send(super::Command::Packages(Section { body, unknown: section.unknown.clone() }));
     }
+}
+
+/// How many units failed, as the service manager says.
+fn failed_units(found: &Found) -> Result<u64, Reason> {
+    let section = found.as_ref().map_err(|reason| *reason)?;
+    if let Some(unseen) = section.unknown.iter().find(|unseen| unseen.what == unit::STATES) {
+        return Err(unseen.reason);
+    }
+    let Value::Object(body) = &section.body else { return Err(Reason::Unparsable) };
+    match body.get("failed") {
+        Some(Value::Array(failed)) => Ok(failed.len() as u64),
+        _ => Ok(0),
+    }
+}
+
+/// When the first certificate of each file runs out.
+fn expiries(found: &Found) -> Result<BTreeMap<String, Timestamp>, Reason> {
+    let section = found.as_ref().map_err(|reason| *reason)?;
+    let body = section.body.to_data::<Certificates>().map_err(|_| Reason::Unparsable)?;
+    let mut files = BTreeMap::new();
+    for certificate in body.certificates {
+        let until = files.entry(certificate.path).or_insert(certificate.not_after);
+        *until = certificate.not_after.min(*until);
+    }
+    Ok(files)
 }
 
 #[cfg(test)]

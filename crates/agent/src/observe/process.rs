@@ -13,7 +13,7 @@ use crate::detection;
 const SOURCE: &str = "process";
 
 /// Looks at the starts since the last look. What could not be seen is not counted as lost: the
-/// source says of itself that it sees no process which ends between two looks.
+/// source says of itself what it does not see.
 pub(super) fn look(
     starts: &mut Starts,
     watch: &mut detection::Watch,

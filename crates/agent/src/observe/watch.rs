@@ -6,9 +6,12 @@ use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use bartizan_core::fact::Unseen;
+use bartizan_core::canonical::Value;
+use bartizan_core::fact::source::Sources;
+use bartizan_core::fact::{Name, Section};
 use bartizan_core::time::Timestamp;
 use bartizan_core::verdict::Reason;
+use bartizan_probe::event::add;
 use bartizan_probe::event::process::Starts;
 use bartizan_probe::measure::Meter;
 use bartizan_probe::root::Root;
@@ -28,8 +31,12 @@ const FILES_EVERY: u64 = 2;
 /// Measures are taken in each of so many ticks.
 const MEASURES_EVERY: u64 = 4;
 
-/// Process starts are looked at in each of so many ticks: going over /proc is what costs most here.
+/// Process starts are looked at in each of so many ticks where that means going over /proc: it is what costs
+/// most here.
 const PROCESSES_EVERY: u64 = 4;
+
+/// The sources of events are described in each of so many ticks.
+const SOURCES_EVERY: u64 = 20;
 
 /// What is watched on one host.
 pub(super) struct Watcher {
@@ -43,14 +50,19 @@ pub(super) struct Watcher {
     detection: Option<detection::Watch>,
     /// None where no rule asks for process starts.
     starts: Option<Starts>,
-    unseen: Vec<Unseen>,
+    /// How the sources were last described.
+    sources: Option<Section<Sources>>,
+    /// Where the journal was left, as it was last told.
+    cursor: Option<String>,
+    /// What collectors tell of health.
+    gathered: health::Gathered,
     /// A policy that waits until packages are known.
     waiting: Option<Policy>,
     collected: bool,
 }
 
 impl Watcher {
-    pub(super) fn new(root: &Root, logs: &[PathBuf], clock: Clock) -> Self {
+    pub(super) fn new(root: &Root, logs: &[PathBuf], cursor: Option<String>, clock: Clock) -> Self {
         Self {
             root: root.clone(),
             logs: logs.to_vec(),
@@ -61,7 +73,9 @@ impl Watcher {
             meter: Meter::default(),
             detection: None,
             starts: None,
-            unseen: Vec::new(),
+            sources: None,
+            cursor,
+            gathered: health::Gathered::default(),
             waiting: None,
             collected: false,
         }
@@ -83,11 +97,15 @@ impl Watcher {
                     if ticks % FILES_EVERY == 0 {
                         told.extend(self.guarded(|watcher| watcher.files(now)));
                     }
-                    if ticks % PROCESSES_EVERY == 0 {
+                    let cheap = self.starts.as_ref().is_some_and(Starts::is_cheap);
+                    if cheap || ticks % PROCESSES_EVERY == 0 {
                         told.extend(self.guarded(|watcher| watcher.processes(now)));
                     }
                     if ticks % MEASURES_EVERY == 0 {
                         told.extend(self.guarded(|watcher| watcher.measures(now)));
+                    }
+                    if ticks % SOURCES_EVERY == 0 {
+                        told.extend(self.guarded(|watcher| watcher.sources()));
                     }
                     told
                 }
@@ -110,6 +128,7 @@ impl Watcher {
         match command {
             Command::Assign(policy) => self.waiting = Some(policy),
             Command::Packages(packages) => self.judge.installed(packages),
+            Command::Health(told) => self.gathered.take(told, (self.clock)()),
             Command::Collected => self.collected = true,
             Command::Stop => {}
         }
@@ -129,11 +148,12 @@ impl Watcher {
         self.measured = !health.is_empty();
         self.health.assign(&health);
         // One that goes on keeps what it knows: what runs already is no news.
-        self.starts = processes.then(|| self.starts.take().unwrap_or_default());
+        self.starts = processes.then(|| self.starts.take().unwrap_or_else(|| Starts::open(&self.root)));
         match (detector, &mut self.detection) {
             (Some(detector), Some(watch)) => watch.assign(detector),
             (Some(detector), none) => {
-                *none = Some(detection::Watch::new(&self.root, detector, self.logs.clone()));
+                let cursor = self.cursor.clone();
+                *none = Some(detection::Watch::new(&self.root, detector, &self.logs, cursor));
             }
             (None, watch) => *watch = None,
         }
@@ -141,7 +161,10 @@ impl Watcher {
         if beyond > 0 {
             problems.push(format!("{beyond} rules are beyond what one asset may have, and are not judged"));
         }
-        vec![Observation::JudgedAll { policy: policy.etag, looks: judged.looks, problems }]
+        // Verdicts come last: with them the first report is ready to go.
+        let mut told = self.sources();
+        told.push(Observation::JudgedAll { policy: policy.etag, looks: judged.looks, problems });
+        told
     }
 
     fn logs(&mut self, now: Timestamp) -> Vec<Observation> {
@@ -156,12 +179,33 @@ impl Watcher {
         if !look.noticed.is_empty() {
             told.push(Observation::Noticed(look.noticed));
         }
-        let unseen = unseen_logs(&self.root, &self.logs, look.unknown);
-        if unseen != self.unseen {
-            self.unseen.clone_from(&unseen);
-            told.push(Observation::UnseenLogs(unseen));
+        // After what was noticed: an entry is behind us once it was told of.
+        if let Some(cursor) = watch.cursor().filter(|cursor| self.cursor.as_deref() != Some(*cursor)) {
+            self.cursor = Some(cursor.to_owned());
+            told.extend(self.cursor.clone().map(Observation::Cursor));
         }
         told
+    }
+
+    /// Says which sources of events there are, where that has changed.
+    fn sources(&mut self) -> Vec<Observation> {
+        let mut section = Section::new(Sources::default());
+        if let Some(watch) = &self.detection {
+            watch.describe(&self.root, &mut section);
+        }
+        if let Some(starts) = self.starts.as_ref().filter(|_| self.root.is_host()) {
+            add(&mut section, starts.way(), "");
+            starts.unknown().into_iter().for_each(|unseen| section.miss(unseen.what, unseen.reason));
+        }
+        if self.sources.as_ref() == Some(&section) {
+            return Vec::new();
+        }
+        let body = Value::from_data(&section.body);
+        let unknown = section.unknown.clone();
+        self.sources = Some(section);
+        // The error is a bug: a body that has no canonical form.
+        let found = body.map(|body| Section { body, unknown }).map_err(|_| Reason::Error);
+        vec![Observation::Section { name: Name::Sources, found }]
     }
 
     fn processes(&mut self, now: Timestamp) -> Vec<Observation> {
@@ -183,18 +227,11 @@ impl Watcher {
         if !self.measured {
             return Vec::new();
         }
-        let readings = self.meter.sample(&self.root);
+        let mut readings = self.meter.sample(&self.root);
+        readings.extend(self.gathered.readings(now));
         let noticed = self.health.step(&readings, now);
         if noticed.is_empty() { Vec::new() } else { vec![Observation::Noticed(noticed)] }
     }
-}
-
-/// Logs that can't be read. Distributions have one of several names for theirs: a missing one is
-/// told only where none is there.
-fn unseen_logs(root: &Root, logs: &[PathBuf], unknown: Vec<(PathBuf, Reason)>) -> Vec<Unseen> {
-    let any = logs.iter().any(|path| root.exists(path));
-    let told = unknown.into_iter().filter(|(path, _)| !any || root.exists(path));
-    told.map(|(path, reason)| Unseen { what: path.display().to_string(), reason }).collect()
 }
 
 #[cfg(test)]
@@ -225,19 +262,26 @@ mod tests {
         let documents = vec![Value::parse(&document.to_string()).unwrap()];
         let policy = Policy { wire: 1, etag: Digest::of_bytes(b"p"), documents };
         let clock: Clock = Arc::new(|| Timestamp::from_millis(1_000));
-        let mut watcher = Watcher::new(&Root::host(), &[], clock);
+        let mut watcher = Watcher::new(&Root::host(), &[], None, clock);
         watcher.collected = true;
         watcher.command(Command::Assign(policy));
-        assert!(watcher.processes(Timestamp::from_millis(1_000)).is_empty(), "what runs already is no news");
+        // The table's first look finds what runs already, and that is no news; the kernel tells of none of it.
+        watcher.processes(Timestamp::from_millis(1_000));
         let mut child = std::process::Command::new("sleep").arg("31.4159").spawn().unwrap();
-        let told = watcher.processes(Timestamp::from_millis(2_000));
+        let noticed = loop {
+            let told = watcher.processes(Timestamp::from_millis(2_000)).into_iter();
+            let mut noticed = told.filter_map(|observation| match observation {
+                Observation::Noticed(noticed) => Some(noticed),
+                _ => None,
+            });
+            if let Some(noticed) = noticed.next() {
+                break noticed;
+            }
+            std::thread::yield_now();
+        };
         child.kill().unwrap();
         child.wait().unwrap();
-        let noticed = told.into_iter().find_map(|observation| match observation {
-            Observation::Noticed(noticed) => Some(noticed),
-            _ => None,
-        });
-        assert!(noticed.unwrap()[0].summary.starts_with("Odd sleep"));
+        assert!(noticed[0].summary.starts_with("Odd sleep"));
     }
 
     #[test]
@@ -247,7 +291,7 @@ mod tests {
         std::fs::write(folder.path().join("auth.log"), "").unwrap();
         let root = Root::at(folder.path()).unwrap();
         let clock: Clock = Arc::new(|| Timestamp::from_millis(1_000));
-        let watcher = Watcher::new(&root, &[PathBuf::from("/auth.log")], clock);
+        let watcher = Watcher::new(&root, &[PathBuf::from("/auth.log")], None, clock);
         let (commands, received) = channel();
         let (sender, told) = channel();
         commands.send(Command::Assign(policy())).unwrap();
@@ -255,6 +299,11 @@ mod tests {
         let tell: Tell = Box::new(move |observation| sender.send(observation).is_ok());
         let thread = std::thread::spawn(move || watcher.run(&received, &tell));
         let next = || told.recv_timeout(Duration::from_secs(20)).unwrap();
+        let Observation::Section { name: Name::Sources, found } = next() else { panic!("no sources") };
+        assert_eq!(
+            found.unwrap().body.to_canonical(),
+            r#"{"sources":[{"place":"/auth.log","way":"log_file"}]}"#
+        );
         let Observation::JudgedAll { looks, problems, .. } = next() else { panic!("no verdicts") };
         assert_eq!((looks[0].verdict, problems.len()), (Verdict::NotMet, 0));
         std::fs::write(folder.path().join("etc/motd"), "hello").unwrap();

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bartizan_core::error::Class;
+use bartizan_core::time::Timestamp;
 use bartizan_probe::root::Limit;
 use bartizan_wire::checkin::{Answer, Heartbeat, Pace};
 use bartizan_wire::enrol::{Renewal, Renewed, Reply, Request};
@@ -34,7 +35,8 @@ pub(crate) enum Done {
     Renewed(Result<Renewed, link::Error>),
     Policy(Result<Option<Policy>, link::Error>),
     Reported(Parcel, Result<Receipt, link::Error>),
-    CheckedIn(Result<Answer, link::Error>),
+    /// The answer, and how far the clocks are apart at least.
+    CheckedIn(Result<(Answer, Duration), link::Error>),
     Offered(Result<Offer, link::Error>),
 }
 
@@ -73,8 +75,15 @@ impl Runner {
             return self.say(|link| async move { Done::Offered(link.order().await) });
         }
         if self.is_ready() && now >= self.pending.check_in_at {
-            let heartbeat = self.heartbeat();
-            self.say(|link| async move { Done::CheckedIn(link.heartbeat(&heartbeat).await) });
+            let (heartbeat, clock) = (self.heartbeat(), std::sync::Arc::clone(&self.clock));
+            self.say(|link| async move {
+                let answer = link.heartbeat(&heartbeat).await;
+                let received = clock();
+                Done::CheckedIn(answer.map(|answer| {
+                    let apart = apart(heartbeat.at, answer.at, received);
+                    (answer, apart)
+                }))
+            });
         }
     }
 
@@ -163,7 +172,10 @@ impl Runner {
                 }
                 self.failed(&error, None);
             }
-            Done::CheckedIn(Ok(answer)) => self.answered(answer),
+            Done::CheckedIn(Ok((answer, apart))) => {
+                self.observers.iter().for_each(|observers| observers.clock_offset(apart));
+                self.answered(answer);
+            }
             Done::CheckedIn(Err(error)) => self.failed(&error, None),
             Done::Offered(Ok(offer)) => self.offered(offer),
             Done::Offered(Err(error)) => self.failed(&error, None),
@@ -363,5 +375,32 @@ impl Runner {
                 let _ = events.try_send(Event::Nudged(words));
             }
         }));
+    }
+}
+
+/// How far two clocks are apart at least: the other one was read at some time between sending and receiving.
+fn apart(sent: Timestamp, answered: Timestamp, received: Timestamp) -> Duration {
+    let (sent, answered, received) = (sent.as_millis(), answered.as_millis(), received.as_millis());
+    // A clock that was set back in between says nothing of how long it took.
+    let (first, last) = (sent.min(received), sent.max(received));
+    let apart = first.saturating_sub(answered).max(answered.saturating_sub(last)).max(0);
+    Duration::from_millis(apart.unsigned_abs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_way_may_have_taken_is_no_offset() {
+        let apart = |sent, answered, received| {
+            let at = Timestamp::from_millis;
+            apart(at(sent), at(answered), at(received)).as_millis()
+        };
+        assert_eq!(apart(1_000, 1_010, 1_400), 0);
+        assert_eq!(apart(1_000, 900, 1_400), 100);
+        assert_eq!(apart(1_000, 2_400, 1_400), 1_000);
+        assert_eq!(apart(5_000, 900, 1_400), 500, "set back while the answer came");
+        assert_eq!(apart(i64::MIN, i64::MAX, 0), i64::MAX as u128);
     }
 }

@@ -30,14 +30,24 @@ impl Runner {
                     self.lost(&Counts::from([(source.to_owned(), dropped)]));
                 }
             }
-            Observation::UnseenLogs(unseen) => self.unseen_logs(&unseen),
+            Observation::Cursor(cursor) => self.cursor.pending = Some(cursor),
             Observation::Problem(text) => self.problem(Class::Bug, &text, None),
+        }
+    }
+
+    /// What no source of events sees is for whoever reads this agent's own log, too.
+    fn log_unseen(section: &Section<Value>) {
+        for Unseen { what, reason } in &section.unknown {
+            tracing::info!("events: {what}: {reason}, no detection sees it");
         }
     }
 
     /// What is told of a section is what was seen and what was not. One of which nothing is known
     /// has no body that a server could read.
     fn section(&mut self, name: Name, found: Result<Section<Value>, Reason>) {
+        if let (Name::Sources, Ok(section)) = (name, &found) {
+            Self::log_unseen(section);
+        }
         let composer = &mut self.outbox.composer;
         let told = match found {
             Ok(section) if section.body == Value::Null => return,
@@ -51,14 +61,6 @@ impl Runner {
         };
         if let Err(error) = told {
             self.problem(Class::Limit, &format_args!("the section {name} is not told: {error}"), None);
-        }
-    }
-
-    /// No section lists logs: it is for whoever reads this agent's own log.
-    fn unseen_logs(&mut self, unseen: &[Unseen]) {
-        for Unseen { what, reason } in unseen {
-            let text = format!("the log {what} can't be followed ({reason}): no detection sees it");
-            self.problem(Class::Unavailable, &text, None);
         }
     }
 }

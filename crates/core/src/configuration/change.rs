@@ -16,6 +16,7 @@ use crate::role::Role;
 use crate::time::{Duration, Timestamp};
 
 pub mod content;
+pub mod declaration;
 mod judge;
 pub mod ladder;
 
@@ -25,6 +26,10 @@ pub use ladder::{Gate, Ladder, Rung};
 
 /// How long after the glass was broken the missing decisions may take.
 pub const BREAK_GLASS_LIMIT: Duration = Duration::from_hours(72);
+
+/// What an environment that asks for approval needs, in the order in which it comes.
+pub const NEEDS: [&str; 3] =
+    ["a passed test in a lower environment", "the service team's review", "security's approval"];
 
 /// The longest reason that is kept, in bytes.
 pub const REASON_BYTES_LIMIT: usize = 4_096;
@@ -71,6 +76,9 @@ pub enum Stage {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Test {
     pub environment: String,
+    /// Who says so; none in what was written before this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<PersonId>,
     pub digest: Digest,
     pub at: Timestamp,
 }
@@ -287,6 +295,15 @@ impl Change {
     pub fn stage(&self, target: &str) -> &Stage {
         const PROPOSED: &Stage = &Stage::Proposed;
         self.stages.get(target).unwrap_or(PROPOSED)
+    }
+
+    /// What is still missing before the content may be brought to an environment, in the order in
+    /// which it comes; nothing where the environment asks for nothing.
+    pub fn lacks(&self, rung: &Rung) -> &'static [&'static str] {
+        match rung.gate {
+            Gate::Open | Gate::SelfApproved => &[],
+            Gate::Approved => NEEDS.get(self.stage(&rung.name).decisions()..).unwrap_or_default(),
+        }
     }
 
     /// The targets whose broken glass is overdue at `now`.

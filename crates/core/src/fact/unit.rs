@@ -1,8 +1,11 @@
-//! Section `units`: what the service manager would start, as the files say.
+//! Section `units`: what the service manager would start, as the files say, and how that stands.
 
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+
+/// What the section lists as unknown where the service manager does not tell how its units stand.
+pub const STATES: &str = "states of running units";
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Units {
@@ -12,6 +15,9 @@ pub struct Units {
     pub default_target: Option<String>,
     /// Scripts in `/etc/init.d`, ordered by name.
     pub scripts: Vec<Script>,
+    /// Units that failed, those without a file among them, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<String>,
 }
 
 /// A unit of systemd, or an instance of a template that is linked by name.
@@ -32,6 +38,21 @@ pub struct Unit {
     pub required_by: Vec<String>,
     /// In the order in which they apply.
     pub drop_ins: Vec<DropIn>,
+    /// How it stands; none where the service manager does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<State>,
+}
+
+/// How a unit stands: the words of `systemctl is-active` (systemctl(1)), of which those for a unit that goes on
+/// working while it changes are one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    Active,
+    Inactive,
+    Failed,
+    Activating,
+    Deactivating,
 }
 
 /// A file that changes settings of a unit.

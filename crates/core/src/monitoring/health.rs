@@ -31,11 +31,11 @@ pub enum Measure {
     LoadPerCpu,
     /// Interface errors over the sampling interval, by interface.
     NetworkErrors,
-    /// How far the clock is from its time source.
+    /// How far the clock is from the server's, at least: what a message may have taken on its way is taken off.
     ClockOffset,
-    /// Units that failed.
+    /// Units that failed, as systemd says; not measured where it does not run.
     FailedUnits,
-    /// Time until a certificate expires, by file.
+    /// Time until the first certificate of a file expires, by file.
     CertificateExpiresIn,
 }
 

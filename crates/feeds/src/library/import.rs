@@ -113,6 +113,23 @@ impl Library {
     }
 }
 
+impl Library {
+    /// Notes that the feeds which `current` names were found to be the newest there are at this time.
+    ///
+    /// A folder without a library has none of them.
+    pub fn confirm(folder: &Path, at: Timestamp, current: impl Fn(&str) -> bool) -> Result<(), Error> {
+        if manifest::read(folder)?.is_none() {
+            return Ok(());
+        }
+        let _lock = lock(folder)?;
+        let Some(mut manifest) = manifest::read(folder)? else { return Ok(()) };
+        for feed in manifest.feeds.iter_mut().filter(|feed| current(&feed.name)) {
+            feed.imported_at = feed.imported_at.max(at);
+        }
+        manifest::write(folder, &manifest)
+    }
+}
+
 /// Two imports at once would take away each other's files.
 fn lock(into: &Path) -> Result<File, Error> {
     let path = into.join(".lock");

@@ -1,156 +1,112 @@
-//! Starts of processes, seen by looking at /proc again and again.
+//! Starts of programs: told by the kernel where it does, else seen by looking at /proc again and again.
 //!
-//! The kernel's process connector would tell of every start, but its socket can't be opened in safe
-//! code by what this room may use. So each look compares the processes there are with those of the last
-//! one. What starts and ends between two looks is not seen: each look says so, and how many at most.
+//! The kernel's process connector tells of every start as it happens, to root in the first namespaces of
+//! users and processes. Elsewhere two looks are compared, and what comes and goes between them is not seen.
+//! Either way the source says of itself which it is, and what it can't see.
 
-use std::collections::BTreeMap;
+mod connector;
+mod message;
+mod start;
+mod table;
 
 use bartizan_core::fact::Unseen;
-use bartizan_core::time::Timestamp;
+use bartizan_core::fact::source::Way;
 use bartizan_core::verdict::Reason;
 
-use crate::look::{ATTRIBUTE, TABLE};
-use crate::process::{boot_ms, executable, name, pids, started};
-use crate::root::{Error, Limit, Root};
+use crate::root::Root;
+use connector::Connector;
+use table::Table;
+
+pub use start::Start;
 
 /// Starts that one look gives; what is beyond is dropped and counted.
 pub const STARTS_LIMIT: usize = 10_000;
 
-/// The most that is read of a command line, in bytes; the kernel allows some megabytes.
-const COMMAND_LINE: Limit = Limit { name: "command line", bytes: 4 << 20 };
-
-/// The most that is kept of one, in characters.
-const COMMAND_LINE_LIMIT: usize = 8 << 10;
-
-/// Watches the processes of this host.
-#[derive(Debug, Default)]
+/// Watches the processes of a host.
+#[derive(Debug)]
 pub struct Starts {
-    /// What each process ran at the last look; none before the first.
-    known: Option<BTreeMap<u32, Program>>,
-    /// Forks since the kernel's start, at the last look.
-    forks: u64,
+    source: Source,
+    /// Why the kernel does not tell, where it does not.
+    refused: Option<Reason>,
 }
 
-/// What tells one program in a process from the next: a number is used again, and a process may run
-/// another file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Program {
-    started: Timestamp,
-    executable: Option<String>,
-}
-
-/// A process that runs a program which it did not run at the last look.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Start {
-    pub pid: u32,
-    /// When the process started; the program itself may be younger.
-    pub started: Timestamp,
-    /// The process's own name for itself, cut at 15 bytes by the kernel.
-    pub name: String,
-    /// The file it runs, in its own mount namespace; none where that may not be seen.
-    pub executable: Option<String>,
-    /// The command line, words parted by single spaces. It may hold secrets: it must not leave the host unasked.
-    pub command_line: String,
-    /// The real user's number.
-    pub uid: u32,
-    pub parent: u32,
-    pub parent_executable: Option<String>,
+#[derive(Debug)]
+enum Source {
+    Connector(Connector),
+    Table(Table),
 }
 
 /// What one look brought.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Look {
     pub starts: Vec<Start>,
-    /// Starts that were seen and passed over.
+    /// Starts that were passed over: more than one look gives, or told by the kernel faster than they were
+    /// read. The kernel says that it had to drop some, not how many: each such word counts as one.
     pub dropped: u64,
-    /// How many starts were not seen, at most: the kernel counts threads with them.
+    /// How many starts were not seen, at most: programs that ended before they could be looked at. The table
+    /// counts threads with them.
     pub missed_at_most: u64,
-    /// What this source can't see.
-    pub unknown: Vec<Unseen>,
 }
 
 impl Starts {
-    /// Starts since the last look. The first one gives none: what runs already is no news.
-    pub fn look(&mut self, root: &Root) -> Result<Look, Reason> {
-        if !root.is_host() {
-            return Err(Reason::Unsupported);
+    /// Opens the best way there is. What runs already is no news.
+    pub fn open(root: &Root) -> Starts {
+        let opened = if root.is_host() { Connector::open() } else { Err(Reason::Unsupported) };
+        match opened {
+            Ok(connector) => Starts { source: Source::Connector(connector), refused: None },
+            Err(reason) => Starts::by_table(reason),
         }
-        let table = root.read_text("/proc/stat", TABLE).map_err(|error| error.reason())?.text;
-        let (boot_ms, forks) = boot_ms(&table).zip(forks(&table)).ok_or(Reason::Unparsable)?;
-        let now = programs(root, boot_ms).map_err(|error| error.reason())?;
-        let mut look = Look {
-            unknown: vec![Unseen {
-                what: "processes that start and end between two looks".to_owned(),
-                reason: Reason::Unsupported,
-            }],
-            ..Look::default()
-        };
-        if let Some(before) = &self.known {
-            let new = now.iter().filter(|(pid, program)| before.get(pid) != Some(program));
-            let mut forked = 0;
-            for (pid, program) in new {
-                let same_process = before.get(pid).is_some_and(|known| known.started == program.started);
-                forked += u64::from(!same_process);
-                if look.starts.len() == STARTS_LIMIT {
-                    look.dropped += 1;
-                } else if let Some(start) = start(root, *pid, program, &now) {
-                    look.starts.push(start);
-                }
+    }
+
+    /// Looks at /proc, as where the kernel does not tell for this reason.
+    pub fn by_table(refused: Reason) -> Starts {
+        Starts { source: Source::Table(Table::default()), refused: Some(refused) }
+    }
+
+    /// Which way it is.
+    pub fn way(&self) -> Way {
+        match self.source {
+            Source::Connector(_) => Way::ProcConnector,
+            Source::Table(_) => Way::ProcTable,
+        }
+    }
+
+    /// What this source can't see, sorted.
+    pub fn unknown(&self) -> Vec<Unseen> {
+        let unseen = |what: &str, reason| Unseen { what: what.to_owned(), reason };
+        let mut unknown = match self.source {
+            Source::Connector(_) => {
+                vec![unseen("programs that end before they can be looked at", Reason::Unsupported)]
             }
-            look.missed_at_most = forks.saturating_sub(self.forks).saturating_sub(forked);
+            Source::Table(_) => {
+                vec![unseen("processes that start and end between two looks", Reason::Unsupported)]
+            }
+        };
+        unknown.extend(self.refused.map(|reason| unseen("the kernel's process connector", reason)));
+        unknown.sort();
+        unknown
+    }
+
+    /// Whether a look costs next to nothing where nothing started.
+    pub fn is_cheap(&self) -> bool {
+        matches!(self.source, Source::Connector(_))
+    }
+
+    /// Starts since the last look, in their order. The first look of a table gives none.
+    pub fn look(&mut self, root: &Root) -> Result<Look, Reason> {
+        match &mut self.source {
+            Source::Connector(connector) => {
+                let (look, ended) = connector.look();
+                if let Some(reason) = ended {
+                    // What starts from here until the table's first look is over is not seen: one loss.
+                    *self = Starts::by_table(reason);
+                    return Ok(Look { dropped: look.dropped + 1, ..look });
+                }
+                Ok(look)
+            }
+            Source::Table(table) => table.look(root),
         }
-        look.starts.sort_by_key(|start| (start.started, start.pid));
-        self.known = Some(now);
-        self.forks = forks;
-        Ok(look)
     }
-}
-
-/// `processes` of proc_stat(5).
-fn forks(table: &str) -> Option<u64> {
-    table.lines().find_map(|line| line.strip_prefix("processes "))?.trim().parse().ok()
-}
-
-/// What each process runs; one that ends while it is looked at is left out.
-fn programs(root: &Root, boot_ms: i64) -> Result<BTreeMap<u32, Program>, Error> {
-    let mut programs = BTreeMap::new();
-    for pid in pids(root)? {
-        let Ok(Some(started)) = started(root, pid, boot_ms) else { continue };
-        let executable = executable(root, pid).ok().flatten().map(|(path, _)| path);
-        programs.insert(pid, Program { started, executable });
-    }
-    Ok(programs)
-}
-
-/// More about a process; none where it is the kernel's own, or has ended.
-fn start(root: &Root, pid: u32, program: &Program, all: &BTreeMap<u32, Program>) -> Option<Start> {
-    let status = root.read_text(format!("/proc/{pid}/status"), ATTRIBUTE).ok()?.text;
-    let field = |name: &str| -> Option<u32> {
-        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
-        line.split_ascii_whitespace().next()?.parse().ok()
-    };
-    let line = root.read_text(format!("/proc/{pid}/cmdline"), COMMAND_LINE).ok()?.text;
-    // Kernel threads have neither a file nor a command line.
-    if program.executable.is_none() && line.is_empty() {
-        return None;
-    }
-    let parent = field("PPid")?;
-    Some(Start {
-        pid,
-        started: program.started,
-        name: name(root, pid)?,
-        executable: program.executable.clone(),
-        command_line: line
-            .trim_end_matches('\0')
-            .replace('\0', " ")
-            .chars()
-            .take(COMMAND_LINE_LIMIT)
-            .collect(),
-        uid: field("Uid")?,
-        parent,
-        parent_executable: all.get(&parent).and_then(|parent| parent.executable.clone()),
-    })
 }
 
 #[cfg(test)]

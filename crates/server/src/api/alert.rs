@@ -7,6 +7,7 @@ use axum::routing::{get, post};
 use bartizan_core::id::AlertId;
 use bartizan_core::monitoring::alert::{Alert, Member, Stage};
 use bartizan_core::person::Person;
+use bartizan_core::selector::Labels;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -205,6 +206,24 @@ pub(crate) async fn list(web: &Web, all: bool) -> Result<List, Problem> {
         rows.push(row(web, &alert).await?);
     }
     Ok(List { alerts: rows })
+}
+
+/// The alerts of these identifiers, at most a page of them; one that is not there is left out.
+pub(crate) async fn named(web: &Web, ids: &[String]) -> Result<Vec<Row>, Problem> {
+    let mut rows = Vec::new();
+    for id in ids.iter().take(PAGE_LIMIT).filter_map(|id| id.parse::<AlertId>().ok()) {
+        if let Some(alert) = web.store.alert(id).await? {
+            rows.push(row(web, &alert).await?);
+        }
+    }
+    Ok(rows)
+}
+
+/// The labels that routes and silences look at.
+pub(crate) async fn labels(web: &Web, name: &str) -> Result<Labels, Problem> {
+    let not_found = || Problem::not_found("alert", name);
+    let id: AlertId = name.parse().map_err(|_| not_found())?;
+    Ok(web.store.alert(id).await?.ok_or_else(not_found)?.labels())
 }
 
 /// One alert with its places and notifications.

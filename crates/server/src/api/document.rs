@@ -11,6 +11,7 @@ use bartizan_core::incident::rule::IncidentRule;
 use bartizan_core::monitoring::health::Health;
 use bartizan_core::monitoring::route::Routes;
 use bartizan_core::person::Person;
+use bartizan_core::vulnerability::source::{self, FeedSource};
 use bartizan_detect::rules::Rules;
 use bartizan_store::document::Edit;
 use schemars::JsonSchema;
@@ -190,12 +191,13 @@ pub async fn apply_documents(
 pub fn check(document: &Document) -> Vec<document::Fault> {
     match document.kind.as_str() {
         "Baseline" => Baseline::from_document(document).err().unwrap_or_default(),
+        source::KIND => FeedSource::from_document(document).err().into_iter().collect(),
         "Health" => Health::from_document(document).err().into_iter().collect(),
         "Route" => Routes::from_document(document).err().into_iter().collect(),
         "IncidentRule" => IncidentRule::from_document(document).err().into_iter().collect(),
         "Detection" => Rules::default().read_document(document).err().into_iter().collect(),
         kind => {
-            let known = "there are Baseline, Detection, Health, IncidentRule and Route";
+            let known = "there are Baseline, Detection, FeedSource, Health, IncidentRule and Route";
             vec![document.fault("", format!("there is no kind of document `{kind}`: {known}"))]
         }
     }

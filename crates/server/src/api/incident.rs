@@ -23,7 +23,7 @@ use crate::stages::incident::{Advance, Assignment, Opening};
 use crate::web::{Route, Web};
 
 /// The most incidents that one page lists.
-const PAGE_LIMIT: usize = 200;
+pub(crate) const PAGE_LIMIT: usize = 200;
 
 /// One incident in a list.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -84,11 +84,11 @@ pub struct List {
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct Wanted {
     #[schemars(length(min = 1))]
-    title: String,
+    pub(crate) title: String,
     /// The alert that it is about.
     #[serde(default)]
     #[schemars(extend("format" = "uuid"))]
-    alert: Option<String>,
+    pub(crate) alert: Option<String>,
 }
 
 /// What was opened.
@@ -104,14 +104,14 @@ pub struct Opened {
 pub struct Owner {
     /// Their name; whoever asks where it is left out.
     #[serde(default)]
-    person: Option<String>,
+    pub(crate) person: Option<String>,
 }
 
 /// The stage that it has come to.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct Next {
     #[schemars(extend("enum" = ["assess", "diagnose", "stabilise"]))]
-    stage: String,
+    pub(crate) stage: String,
 }
 
 /// The three axes, judged anew, and why.
@@ -175,21 +175,82 @@ pub(super) fn routes() -> Vec<Route> {
                 describe(&web, &incident).await.map(Json)
             }),
         ),
-        act("/api/v1/incidents", "Open an incident by hand.", post(open)),
-        act("/api/v1/incidents/{incident}/assign", "Give an incident to somebody.", post(assign)),
-        act("/api/v1/incidents/{incident}/rate", "Judge an incident's three axes anew.", post(rate)),
-        act("/api/v1/incidents/{incident}/advance", "Bring an incident to its next stage.", post(advance)),
-        act("/api/v1/incidents/{incident}/note", "Write a note into an incident's timeline.", post(note)),
-        act("/api/v1/incidents/{incident}/close", "Close an incident, with the reason.", post(close)),
+        act(
+            "/api/v1/incidents",
+            "Open an incident by hand.",
+            post(
+                |State(web): State<Web>, Extension(person): Extension<Person>, Body(wanted): Body<Wanted>| async move {
+                    let opened: Answer<Opened> = open(&web, &person, wanted).await.map(Json);
+                    opened
+                },
+            ),
+        ),
+        act(
+            "/api/v1/incidents/{incident}/assign",
+            "Give an incident to somebody.",
+            post(
+                |State(web): State<Web>,
+                 Extension(person): Extension<Person>,
+                 Path(incident): Path<String>,
+                 Body(owner): Body<Owner>| async move {
+                    let ruled: Answer<Ruled> = assign(&web, &person, &incident, owner).await.map(Json);
+                    ruled
+                },
+            ),
+        ),
+        act(
+            "/api/v1/incidents/{incident}/rate",
+            "Judge an incident's three axes anew.",
+            post(
+                |State(web): State<Web>,
+                 Extension(person): Extension<Person>,
+                 Path(incident): Path<String>,
+                 Body(judged): Body<Judged>| async move {
+                    let ruled: Answer<Ruled> = rate(&web, &person, &incident, judged).await.map(Json);
+                    ruled
+                },
+            ),
+        ),
+        act(
+            "/api/v1/incidents/{incident}/advance",
+            "Bring an incident to its next stage.",
+            post(
+                |State(web): State<Web>,
+                 Extension(person): Extension<Person>,
+                 Path(incident): Path<String>,
+                 Body(next): Body<Next>| async move {
+                    let ruled: Answer<Ruled> = advance(&web, &person, &incident, &next).await.map(Json);
+                    ruled
+                },
+            ),
+        ),
+        act(
+            "/api/v1/incidents/{incident}/note",
+            "Write a note into an incident's timeline.",
+            post(
+                |State(web): State<Web>,
+                 Extension(person): Extension<Person>,
+                 Path(incident): Path<String>,
+                 Body(text): Body<Note>| async move {
+                    let ruled: Answer<Ruled> = note(&web, &person, &incident, text).await.map(Json);
+                    ruled
+                },
+            ),
+        ),
+        act(
+            "/api/v1/incidents/{incident}/close",
+            "Close an incident, with the reason.",
+            post(
+                |State(web): State<Web>,
+                 Extension(person): Extension<Person>,
+                 Path(incident): Path<String>,
+                 Body(because): Body<Because>| async move {
+                    let ruled: Answer<Ruled> = close(&web, &person, &incident, because).await.map(Json);
+                    ruled
+                },
+            ),
+        ),
     ]
-}
-
-/// The word that a plain enum is written as.
-fn word(value: impl Serialize) -> String {
-    match serde_json::to_value(value) {
-        Ok(serde_json::Value::String(word)) => word,
-        _ => String::new(),
-    }
 }
 
 async fn name(web: &Web, id: PersonId) -> Result<String, Problem> {
@@ -205,9 +266,9 @@ async fn row(web: &Web, incident: &Incident) -> Result<Row, Problem> {
         id: incident.id.to_string(),
         title: incident.title.clone(),
         severity: incident.rating.level().to_string(),
-        impact: word(incident.rating.impact),
-        spread: word(incident.rating.spread),
-        sensitivity: word(incident.rating.sensitivity),
+        impact: super::word(incident.rating.impact),
+        spread: super::word(incident.rating.spread),
+        sensitivity: super::word(incident.rating.sensitivity),
         stage: incident.stage_word().to_owned(),
         owner,
         opened_at: incident.opened_at.to_string(),
@@ -242,6 +303,18 @@ pub(crate) async fn describe(web: &Web, asked: &str) -> Result<Described, Proble
     Ok(Described { row: row(web, &incident).await?, closed_at, reason, alert_ids, timeline })
 }
 
+/// The incident that an alert belongs to, where one has it.
+pub(crate) async fn of_alert(web: &Web, alert: &str) -> Result<Option<String>, Problem> {
+    let id: AlertId = alert.parse().map_err(|_| Problem::not_found("alert", alert))?;
+    Ok(web.store.incident_of(id).await?.map(|incident| incident.to_string()))
+}
+
+/// Who may own an incident, by name.
+pub(crate) async fn owners(web: &Web) -> Result<Vec<String>, Problem> {
+    let people = web.store.people().await?.into_iter();
+    Ok(people.filter(|person| person.has_any(RESPONDERS)).map(|person| person.name).collect())
+}
+
 async fn told(web: &Web, entry: Entry) -> Result<Told, Problem> {
     let by = match entry.by {
         Some(by) => Some(name(web, by).await?),
@@ -264,28 +337,25 @@ fn value(details: &impl Serialize) -> Result<Option<Value>, Problem> {
     Value::from_data(details).map(Some).map_err(|error| Problem::new(Class::Invalid, error))
 }
 
-async fn open(
-    State(web): State<Web>,
-    Extension(person): Extension<Person>,
-    Body(wanted): Body<Wanted>,
-) -> Answer<Opened> {
+/// Opens an incident by hand.
+pub(crate) async fn open(web: &Web, person: &Person, wanted: Wanted) -> Result<Opened, Problem> {
     let id = IncidentId::mint(web.ambient.now(), web.ambient.random()).to_string();
     let alert = match wanted.alert {
         Some(alert) => Some(alert.parse::<AlertId>().map_err(|error| Problem::new(Class::Invalid, error))?),
         None => None,
     };
     let details = value(&Opening { title: wanted.title, alert })?;
-    let act = Act { details, ..Act::new("incident.open", &id) };
-    let ruled = decide_with(&web, &person, act).await?;
-    Ok(Json(Opened { id, ruled }))
+    let ruled = decide_with(web, person, Act { details, ..Act::new("incident.open", &id) }).await?;
+    Ok(Opened { id, ruled })
 }
 
-async fn assign(
-    State(web): State<Web>,
-    Extension(person): Extension<Person>,
-    Path(incident): Path<String>,
-    Body(owner): Body<Owner>,
-) -> Answer<Ruled> {
+/// Gives an incident to somebody; to whoever asks where nobody is named.
+pub(crate) async fn assign(
+    web: &Web,
+    person: &Person,
+    incident: &str,
+    owner: Owner,
+) -> Result<Ruled, Problem> {
     let to = match owner.person {
         None => person.id,
         Some(name) => {
@@ -295,50 +365,44 @@ async fn assign(
         }
     };
     let details = value(&Assignment { to })?;
-    let act = Act { details, ..Act::new("incident.assign", &incident) };
-    decide_with(&web, &person, act).await.map(Json)
+    decide_with(web, person, Act { details, ..Act::new("incident.assign", incident) }).await
 }
 
-async fn rate(
-    State(web): State<Web>,
-    Extension(person): Extension<Person>,
-    Path(incident): Path<String>,
-    Body(judged): Body<Judged>,
-) -> Answer<Ruled> {
+/// Judges an incident's axes anew.
+pub(crate) async fn rate(
+    web: &Web,
+    person: &Person,
+    incident: &str,
+    judged: Judged,
+) -> Result<Ruled, Problem> {
     let Judged { impact, spread, sensitivity, reason } = judged;
     let details = value(&Rating { impact, spread, sensitivity })?;
-    let act = Act { reason, details, ..Act::new("incident.rate", &incident) };
-    decide_with(&web, &person, act).await.map(Json)
+    decide_with(web, person, Act { reason, details, ..Act::new("incident.rate", incident) }).await
 }
 
-async fn advance(
-    State(web): State<Web>,
-    Extension(person): Extension<Person>,
-    Path(incident): Path<String>,
-    Body(next): Body<Next>,
-) -> Answer<Ruled> {
+/// Brings an incident to its next stage.
+pub(crate) async fn advance(
+    web: &Web,
+    person: &Person,
+    incident: &str,
+    next: &Next,
+) -> Result<Ruled, Problem> {
     let to: Stage = next.stage.parse().map_err(|error| Problem::new(Class::Invalid, error))?;
     let details = value(&Advance { to })?;
-    let act = Act { details, ..Act::new("incident.advance", &incident) };
-    decide_with(&web, &person, act).await.map(Json)
+    decide_with(web, person, Act { details, ..Act::new("incident.advance", incident) }).await
 }
 
-async fn note(
-    State(web): State<Web>,
-    Extension(person): Extension<Person>,
-    Path(incident): Path<String>,
-    Body(note): Body<Note>,
-) -> Answer<Ruled> {
-    let act = Act { reason: note.text.clone(), ..Act::new("incident.note", &incident) };
-    decide_with(&web, &person, act).await.map(Json)
+/// Writes a note into an incident's timeline.
+pub(crate) async fn note(web: &Web, person: &Person, incident: &str, note: Note) -> Result<Ruled, Problem> {
+    decide_with(web, person, Act { reason: note.text, ..Act::new("incident.note", incident) }).await
 }
 
-async fn close(
-    State(web): State<Web>,
-    Extension(person): Extension<Person>,
-    Path(incident): Path<String>,
-    Body(because): Body<Because>,
-) -> Answer<Ruled> {
-    let act = Act { reason: because.reason.clone(), ..Act::new("incident.close", &incident) };
-    decide_with(&web, &person, act).await.map(Json)
+/// Closes an incident, with the reason.
+pub(crate) async fn close(
+    web: &Web,
+    person: &Person,
+    incident: &str,
+    because: Because,
+) -> Result<Ruled, Problem> {
+    decide_with(web, person, Act { reason: because.reason, ..Act::new("incident.close", incident) }).await
 }

@@ -40,10 +40,10 @@ pub struct List {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Wanted {
-    matchers: Selector,
+    pub(crate) matchers: Selector,
     #[schemars(length(min = 1))]
-    reason: String,
-    lasts: Duration,
+    pub(crate) reason: String,
+    pub(crate) lasts: Duration,
 }
 
 /// What was made.
@@ -76,14 +76,22 @@ pub(super) fn routes() -> Vec<Route> {
             path: "/api/v1/silences",
             roles: Some(RESPONDERS),
             summary: Some("Ask that nobody be told of matching alerts for a while."),
-            handler: post(create),
+            handler: post(
+                |State(web): State<Web>, Extension(person): Extension<Person>, Body(wanted): Body<Wanted>| async move {
+                    let created: Answer<Created> = create(&web, &person, wanted).await.map(Json);
+                    created
+                },
+            ),
         },
         Route {
             method: Method::POST,
             path: "/api/v1/silences/{silence}/end",
             roles: Some(RESPONDERS),
             summary: Some("End a silence now: what still fires is told."),
-            handler: post(end),
+            handler: post(|State(web): State<Web>, Path(silence): Path<String>| async move {
+                let left: Answer<List> = end(&web, &silence).await.map(Json);
+                left
+            }),
         },
     ]
 }
@@ -105,11 +113,8 @@ pub(crate) async fn list(web: &Web) -> Result<List, Problem> {
     Ok(List { silences })
 }
 
-async fn create(
-    State(web): State<Web>,
-    Extension(person): Extension<Person>,
-    Body(wanted): Body<Wanted>,
-) -> Answer<Created> {
+/// Makes a silence that starts now.
+pub(crate) async fn create(web: &Web, person: &Person, wanted: Wanted) -> Result<Created, Problem> {
     let now = web.ambient.now();
     let silence = Silence {
         matchers: wanted.matchers,
@@ -121,15 +126,12 @@ async fn create(
     silence.check().map_err(|refusal| Problem::new(Class::Invalid, refusal))?;
     let id = web.store.create_silence(&silence, now, web.ambient.random()).await?;
     web.nudges.show();
-    Ok(Json(Created { id, ends_at: silence.ends_at.to_string() }))
+    Ok(Created { id, ends_at: silence.ends_at.to_string() })
 }
 
-async fn end(
-    State(web): State<Web>,
-    Extension(_): Extension<Person>,
-    Path(silence): Path<String>,
-) -> Answer<List> {
-    web.store.end_silence(&silence, web.ambient.now()).await?;
+/// Ends a silence now: what still fires is told.
+pub(crate) async fn end(web: &Web, silence: &str) -> Result<List, Problem> {
+    web.store.end_silence(silence, web.ambient.now()).await?;
     web.nudges.alerts_changed();
-    list(&web).await.map(Json)
+    list(web).await
 }

@@ -5,16 +5,15 @@ use askama::filters::HtmlSafe;
 use axum::Form;
 use axum::extract::{Extension, Path, Query, State};
 use axum::http::Method;
-use axum::response::{IntoResponse, Redirect};
 use axum::routing::{get, post};
 use bartizan_core::person::Person;
-use serde::Deserialize;
 
+use super::act::{self, Said};
 use super::frame::{Place, Section};
 use super::part::{self, Now};
 use super::{Answer, Asked};
-use crate::api::Ruled;
 use crate::api::alert::{self, Because, Described, Filter, Row};
+use crate::api::incident;
 use crate::auth::{READERS, RESPONDERS};
 use crate::web::{Route, Web};
 
@@ -36,28 +35,26 @@ struct One {
     alert: Described,
     /// Whether who looks may act on it.
     may: bool,
+    /// Whether who looks may open an incident about it.
+    responder: bool,
+    /// The incident that has it.
+    incident: Option<String>,
     /// Whether an act of theirs waits for its ruling.
     pending: bool,
 }
 
 impl HtmlSafe for One {}
 
-#[derive(Debug, Default, Deserialize)]
-struct Said {
-    #[serde(default)]
-    pending: bool,
-}
-
 pub(super) fn routes() -> Vec<Route> {
     let page =
         |path, handler| Route { method: Method::GET, path, roles: Some(READERS), summary: None, handler };
-    let act =
+    let does =
         |path, handler| Route { method: Method::POST, path, roles: Some(RESPONDERS), summary: None, handler };
     vec![
         page("/alerts", get(list)),
         page("/alerts/{alert}", get(one)),
-        act("/alerts/{alert}/acknowledge", post(acknowledge)),
-        act("/alerts/{alert}/close", post(close)),
+        does("/alerts/{alert}/acknowledge", post(acknowledge)),
+        does("/alerts/{alert}/close", post(close)),
     ]
 }
 
@@ -81,8 +78,10 @@ async fn one(
     let row = &alert.row;
     let lead = format!("{} on {} in {}", part::plain(&row.kind), row.service, row.environment);
     let place = Place::new(Section::Alerts, row.summary.clone()).below("Alerts", "/alerts").lead(lead);
-    let may = asked.may(RESPONDERS) && row.stage == "open";
-    let part = One { now: asked.now, may, pending: said.pending, alert };
+    let responder = asked.may(RESPONDERS);
+    let may = responder && row.stage == "open";
+    let incident = incident::of_alert(&web, &row.id).await?;
+    let part = One { now: asked.now, may, responder, incident, pending: said.pending, alert };
     asked.answer(place, part)
 }
 
@@ -92,7 +91,7 @@ async fn acknowledge(
     Path(alert): Path<String>,
 ) -> Answer {
     let ruled = alert::acknowledge(&web, &person, &alert).await?;
-    Ok(back(&alert, &ruled))
+    Ok(act::back(&path(&alert), &ruled))
 }
 
 async fn close(
@@ -102,14 +101,9 @@ async fn close(
     Form(because): Form<Because>,
 ) -> Answer {
     let ruled = alert::close(&web, &person, &alert, &because).await?;
-    Ok(back(&alert, &ruled))
+    Ok(act::back(&path(&alert), &ruled))
 }
 
-/// To the alert's page, which tells what became of the act.
-fn back(alert: &str, ruled: &Ruled) -> axum::response::Response {
-    let path = format!("/alerts/{}", part::segment(alert));
-    match ruled {
-        Ruled::Accepted => Redirect::to(&path).into_response(),
-        Ruled::Pending => Redirect::to(&format!("{path}?pending=true")).into_response(),
-    }
+fn path(alert: &str) -> String {
+    format!("/alerts/{}", part::segment(alert))
 }

@@ -10,7 +10,7 @@ use bartizan_core::time::Duration;
 
 use super::chart::{self, Columns, Share};
 use super::frame::{Place, Section};
-use super::part::{self, Now};
+use super::part::{self, Now, Step};
 use super::{Answer, Asked};
 use crate::api::asset::Verdicts;
 use crate::web::{Route, Web};
@@ -23,6 +23,7 @@ struct Part {
     earlier: String,
     share: Share,
     columns: Columns,
+    steps: Vec<Step>,
 }
 
 impl HtmlSafe for Part {}
@@ -46,6 +47,11 @@ async fn design(State(web): State<Web>, asked: Asked) -> Answer {
         earlier: now.minus(Duration::from_hours(3)).to_string(),
         share: chart::share(&Verdicts { met: 70, not_met: 18, unknown: 12 }),
         columns: chart::by_day("Examples", &times, now, 14),
+        steps: vec![
+            Step::new("first").note("lies behind").done(),
+            Step::new("second").note("is where one stands").here(),
+            Step::new("third").note("lies ahead"),
+        ],
     };
     let place = Place::new(Section::Elsewhere, "Design system")
         .lead("What pages are made of. A page that needs something else adds it here first.")

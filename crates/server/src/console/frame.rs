@@ -8,12 +8,15 @@ use super::demo::Seats;
 use super::file;
 
 /// Where the navigation leads.
-const NAVIGATION: [(Section, &str, &str); 9] = [
+const NAVIGATION: [(Section, &str, &str); 12] = [
     (Section::Overview, "Overview", "/"),
     (Section::Alerts, "Alerts", "/alerts"),
+    (Section::Incidents, "Incidents", "/incidents"),
+    (Section::Silences, "Silences", "/silences"),
     (Section::Findings, "Findings", "/findings"),
     (Section::Vulnerabilities, "Vulnerabilities", "/vulnerabilities"),
     (Section::Baselines, "Baselines", "/baselines"),
+    (Section::Changes, "Changes", "/changes"),
     (Section::Assets, "Assets", "/assets"),
     (Section::Documents, "Documents", "/documents"),
     (Section::People, "People", "/people"),
@@ -25,9 +28,12 @@ const NAVIGATION: [(Section, &str, &str); 9] = [
 pub(super) enum Section {
     Overview,
     Alerts,
+    Incidents,
+    Silences,
     Findings,
     Vulnerabilities,
     Baselines,
+    Changes,
     Assets,
     Documents,
     People,

@@ -101,12 +101,63 @@ pub(super) fn verdict(words: &str) -> Badge {
 /// How something stands: an alert, one of its places, a notification, an asset's life.
 pub(super) fn state(word: &str) -> Badge {
     let tone = match word {
-        "open" | "firing" | "failed" => "not-met",
+        "open" | "firing" | "failed" | "void" | "deleted" => "not-met",
         "resolved" | "delivered" | "closed" | "enrolled" => "met",
-        "unknown" | "claimed" | "quarantined" | "stale" => "unknown",
+        "unknown" | "claimed" | "quarantined" | "stale" | "pending" => "unknown",
+        _ => "neutral",
+    };
+    Badge { tone, word: plain(word) }
+}
+
+/// By which right a change was applied: what is out of the ordinary is not overlooked.
+pub(super) fn right(word: &str) -> Badge {
+    let tone = match word {
+        "approved" => "met",
+        "self_approved" => "medium",
+        "break_glass" => "not-met",
+        _ => "neutral",
+    };
+    Badge { tone, word: plain(word) }
+}
+
+/// The stage of an incident: only its end is good news.
+pub(super) fn stage(word: &str) -> Badge {
+    let tone = match word {
+        "close" => "met",
+        "detect" => "not-met",
         _ => "neutral",
     };
     Badge { tone, word: word.to_owned() }
+}
+
+/// One step of a way that has several: it lies behind, or is where one stands, or lies ahead.
+#[derive(Clone, Debug)]
+pub(super) struct Step {
+    pub(super) name: String,
+    pub(super) note: String,
+    /// `done`, `here`, or `ahead`.
+    pub(super) state: &'static str,
+}
+
+impl Step {
+    pub(super) fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), note: String::new(), state: "ahead" }
+    }
+
+    pub(super) fn note(mut self, note: impl Into<String>) -> Self {
+        self.note = note.into();
+        self
+    }
+
+    pub(super) fn done(mut self) -> Self {
+        self.state = "done";
+        self
+    }
+
+    pub(super) fn here(mut self) -> Self {
+        self.state = "here";
+        self
+    }
 }
 
 /// A word without a judgement.

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use bartizan_core::canonical::Value;
-use bartizan_core::configuration::change::{self, Change, Command, Content, Event, Item, Ladder, Refusal};
+use bartizan_core::configuration::change::{
+    self, Change, Command, Content, Event, Gate, Item, Ladder, declaration,
+};
 use bartizan_core::digest::Digest;
 use bartizan_core::document::Document;
 use bartizan_core::error::Class;
@@ -20,8 +22,17 @@ const DECISIONS: &str = "change/decision";
 /// How the acts that it rules on begin.
 pub(super) const ACTS: &str = "change.";
 
+/// How the acts begin by which people declare what an environment asks for.
+pub(super) const DECLARATIONS: &str = "environment.";
+
 /// The most decisions that one look takes in.
 const BATCH_LIMIT: usize = 200;
+
+/// What `environment.declare` carries beside its reason.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Declaration {
+    pub(crate) gate: Gate,
+}
 
 /// What an act on a change carries beside its digest and reason.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -46,19 +57,32 @@ pub(super) async fn look(context: Context) -> Result<Look, Error> {
     let now = context.ambient.now();
     let mut batch = Batch { cursor: Some((DECISIONS, from, last.seq + 1)), ..Batch::default() };
     let mut changed: BTreeMap<ChangeId, Change> = BTreeMap::new();
-    for numbered in decisions.iter().filter(|numbered| numbered.decision.act.starts_with(ACTS)) {
-        let ruled = rule(&context, &numbered.decision, &changed).await?;
-        let outcome = match ruled {
-            Ok((change, commands)) => {
-                for command in commands {
-                    if let Command::Apply { target, .. } = command {
-                        batch.applied.push((change.id, target, change.content.clone()));
-                    }
+    let mut ladder = store.ladder().await?;
+    let ours = |act: &str| act.starts_with(ACTS) || act.starts_with(DECLARATIONS);
+    for numbered in decisions.iter().filter(|numbered| ours(&numbered.decision.act)) {
+        let decision = &numbered.decision;
+        let outcome = if decision.act.starts_with(DECLARATIONS) {
+            match declare(&context, decision, &ladder).await? {
+                Ok((declared, gate)) => {
+                    ladder = declared;
+                    batch.declared.push((decision.target.clone(), gate));
+                    Outcome::Accepted
                 }
-                changed.insert(change.id, change);
-                Outcome::Accepted
+                Err(refused) => refused,
             }
-            Err(refused) => refused,
+        } else {
+            match rule(&context, decision, &changed, &ladder).await? {
+                Ok((change, commands)) => {
+                    for command in commands {
+                        if let Command::Apply { target, .. } = command {
+                            batch.applied.push((change.id, target, change.content.clone()));
+                        }
+                    }
+                    changed.insert(change.id, change);
+                    Outcome::Accepted
+                }
+                Err(refused) => refused,
+            }
         };
         batch.ruled.push((numbered.seq, outcome, context.ambient.random()));
     }
@@ -79,8 +103,8 @@ fn refused(class: Refused, reason: impl std::fmt::Display) -> Outcome {
     Outcome::Refused { class, reason: reason.to_string() }
 }
 
-fn refusal(refusal: &Refusal) -> Outcome {
-    let class = match refusal.class() {
+fn refusal(class: Class, refusal: impl std::fmt::Display) -> Outcome {
+    let class = match class {
         Class::NotFound => Refused::NotFound,
         Class::Invalid | Class::Limit => Refused::Invalid,
         Class::Denied => Refused::Denied,
@@ -96,6 +120,7 @@ async fn rule(
     context: &Context,
     decision: &Decision,
     changed: &BTreeMap<ChangeId, Change>,
+    ladder: &Ladder,
 ) -> Result<Ruling, Error> {
     let no_change = || refused(Refused::NotFound, format_args!("there is no change `{}`", decision.target));
     let Ok(id) = decision.target.parse::<ChangeId>() else { return Ok(Err(no_change())) };
@@ -120,8 +145,30 @@ async fn rule(
         Ok(event) => event,
         Err(outcome) => return Ok(Err(outcome)),
     };
-    let stepped = change::step(&change, &Ladder::default(), &person.actor(), &event, decision.at);
-    Ok(stepped.map_err(|refused| refusal(&refused)))
+    let stepped = change::step(&change, ladder, &person.actor(), &event, decision.at);
+    Ok(stepped.map_err(|refused| refusal(refused.class(), refused)))
+}
+
+/// Rules on what somebody declares of an environment.
+async fn declare(
+    context: &Context,
+    decision: &Decision,
+    ladder: &Ladder,
+) -> Result<Result<(Ladder, Gate), Outcome>, Error> {
+    let details = decision.details.as_ref().map(Value::to_data::<Declaration>);
+    let Some(Ok(Declaration { gate })) = details else {
+        return Ok(Err(refused(Refused::Invalid, "a declaration names what the environment asks for")));
+    };
+    if decision.act != "environment.declare" {
+        return Ok(Err(refused(Refused::Invalid, format_args!("there is no act `{}`", decision.act))));
+    }
+    let people = context.store.people().await?;
+    let Some(person) = people.iter().find(|person| person.id == decision.person) else {
+        return Ok(Err(refused(Refused::Denied, "whoever acted is not known any more")));
+    };
+    let (actor, target, reason) = (person.actor(), &decision.target, &decision.reason);
+    let declared = declaration::declare(ladder, &actor, &people, target, gate, reason);
+    Ok(declared.map(|ladder| (ladder, gate)).map_err(|refused| refusal(refused.class(), refused)))
 }
 
 fn propose(id: ChangeId, decision: &Decision, details: Details, taken: bool) -> Ruling {

@@ -116,7 +116,7 @@ pub(crate) async fn person(app: &App, number: u8, name: &str, roles: &[Role]) ->
         id: PersonId::mint(now(), [number; 10]),
         name: name.to_owned(),
         roles: roles.iter().copied().collect(),
-        services: Default::default(),
+        services: ["shop".to_owned()].into(),
         grants: Vec::new(),
         disabled: false,
     };

@@ -4,6 +4,7 @@
 
 mod factor;
 mod fleet;
+mod people;
 mod person;
 
 use std::collections::BTreeMap;
@@ -149,9 +150,20 @@ async fn a_script_gets_the_part_alone_and_news_comes_as_events() {
     let overview = browser.page("/").await;
     assert!(overview.contains("No asset has enrolled"), "{overview}");
     assert!(!overview.contains("Nothing waits for you"), "what is unknown is no good news");
-    for path in
-        ["/", "/assets", "/findings", "/vulnerabilities", "/baselines", "/alerts", "/ledger", "/documents"]
-    {
+    for path in [
+        "/",
+        "/assets",
+        "/findings",
+        "/vulnerabilities",
+        "/baselines",
+        "/alerts",
+        "/incidents",
+        "/silences",
+        "/changes",
+        "/environments",
+        "/ledger",
+        "/documents",
+    ] {
         let answer = browser.ask(Method::GET, path).header("HX-Request", "true").send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK, "{path}");
         let part = answer.text().await.unwrap();
@@ -208,6 +220,9 @@ async fn problems_are_pages_for_browsers_and_problem_documents_for_programs() {
     let table = [
         ("/assets/%3Cb%3E", StatusCode::NOT_FOUND, "There is no asset `&#60;b&#62;`"),
         ("/alerts/none", StatusCode::NOT_FOUND, "There is no alert `none`"),
+        ("/incidents/none", StatusCode::NOT_FOUND, "There is no incident `none`"),
+        ("/changes/none", StatusCode::NOT_FOUND, "There is no change `none`"),
+        ("/silences?alert=none", StatusCode::NOT_FOUND, "There is no alert `none`"),
         ("/findings/deviation/none", StatusCode::NOT_FOUND, "There is no finding `none`"),
         ("/baselines/none", StatusCode::NOT_FOUND, "There is no baseline `none`"),
         ("/nowhere", StatusCode::NOT_FOUND, "There is no page `/nowhere`"),

@@ -119,9 +119,10 @@ fn units(plan: &Plan) -> Units {
         wanted_by: vec!["multi-user.target".to_owned()],
         required_by: Vec::new(),
         drop_ins: Vec::new(),
+        state: None,
     };
     let units = names.into_iter().map(unit).collect();
-    Units { units, default_target: Some("multi-user.target".to_owned()), scripts: Vec::new() }
+    Units { units, default_target: Some("multi-user.target".to_owned()), ..Units::default() }
 }
 
 fn sockets(plan: &Plan) -> Sockets {

@@ -211,7 +211,7 @@ impl Resident {
                     rules.read_document(document)?;
                 }
                 let root = Root::at(&self.folder).map_err(|error| Error::Root(error.to_string()))?;
-                empty.insert(detection::Watch::new(&root, Detector::new(&rules)?, []))
+                empty.insert(detection::Watch::new(&root, Detector::new(&rules)?, &[], None))
             }
         };
         let mut noticed = Vec::new();

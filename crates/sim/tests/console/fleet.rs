@@ -180,17 +180,19 @@ impl Fleet {
         format!("/assets/{}", self.hosts.get(name).unwrap().asset())
     }
 
-    /// A responder, and the link by which that person signs in.
-    pub(crate) async fn responder(&self, name: &str) -> String {
-        let person = Person {
-            id: PersonId::mint(now(), [1; 10]),
+    /// A person of the team of the storefront and the office, and the link by which that person
+    /// signs in; the same number is the same person.
+    pub(crate) async fn person(&self, number: u8, name: &str, roles: &[Role]) -> String {
+        let web = &self.app.web;
+        let known = web.store.people().await.unwrap().into_iter().find(|known| known.name == name);
+        let person = known.unwrap_or_else(|| Person {
+            id: PersonId::mint(now(), [number; 10]),
             name: name.to_owned(),
-            roles: [Role::Responder].into(),
-            services: Default::default(),
+            roles: roles.iter().copied().collect(),
+            services: ["storefront", "office"].map(str::to_owned).into(),
             grants: Vec::new(),
             disabled: false,
-        };
-        let web = &self.app.web;
+        });
         web.store.put_person(&person, now(), web.ambient.random()).await.unwrap();
         auth::link(web, person.id).await.unwrap()
     }

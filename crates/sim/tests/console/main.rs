@@ -8,6 +8,7 @@
 
 use std::path::{Path, PathBuf};
 
+use bartizan_core::role::Role;
 use bartizan_core::verdict::Verdict;
 
 use crate::browser::{Browser, ENTER, TAB, View};
@@ -16,18 +17,22 @@ use crate::fleet::Fleet;
 mod access;
 mod browser;
 mod fleet;
+mod people;
 
 const DESK: View = View { name: "desk", width: 1280, height: 800, dark: false };
 const PHONE: View = View { name: "phone", width: 390, height: 844, dark: false };
 const DARK: View = View { name: "dark", width: 1280, height: 800, dark: true };
 
 /// Where the navigation leads, what it says, and what the page there must say.
-const PAGES: [(&str, &str, &str); 9] = [
+const PAGES: [(&str, &str, &str); 12] = [
     ("/", "Overview", "Needs a human now"),
     ("/alerts", "Alerts", "laid out in memory at random"),
+    ("/incidents", "Incidents", "No open incident."),
+    ("/silences", "Silences", "Nothing is silenced."),
     ("/findings", "Findings", "linux-servers/address-layout"),
     ("/vulnerabilities", "Vulnerabilities", "update openssl to 3.0.15-1"),
     ("/baselines", "Baselines", "Linux servers"),
+    ("/changes", "Changes", "No change was proposed."),
     ("/assets", "Assets", "books-1"),
     ("/documents", "Documents", "everything"),
     ("/people", "People", "link alone"),
@@ -68,7 +73,7 @@ impl Desk {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::tempdir().unwrap();
         let fleet = Fleet::start(folder.path()).await;
-        let link = fleet.responder("Ada").await;
+        let link = fleet.person(1, "Ada", &[Role::Responder]).await;
         let browser = Browser::start(folder.path()).await.unwrap();
         browser.view(DESK).await.unwrap();
         let origin = format!("https://localhost:{}", fleet.app.people().port());

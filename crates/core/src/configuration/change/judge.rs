@@ -2,11 +2,16 @@
 
 use super::{
     Actor, Applied, BREAK_GLASS_LIMIT, BrokenGlass, Change, Command, Content, Decision, Event, Gate, Ladder,
-    Path, REASON_BYTES_LIMIT, Refusal, Stage, Test,
+    NEEDS, Path, REASON_BYTES_LIMIT, Refusal, Stage, Test,
 };
 use crate::digest::Digest;
 use crate::role::Role;
 use crate::time::Timestamp;
+
+/// What is missing, by its step.
+const TEST: &str = NEEDS[0];
+const REVIEW: &str = NEEDS[1];
+const APPROVAL: &str = NEEDS[2];
 
 /// Judges an act of `actor` on a change.
 pub fn step(
@@ -81,7 +86,8 @@ impl Act<'_> {
         if *self.change.stage(target) != Stage::Proposed {
             return Ok((next, Vec::new()));
         }
-        let test = Test { environment: environment.to_owned(), digest: *digest, at: self.now };
+        let by = Some(self.actor.person);
+        let test = Test { environment: environment.to_owned(), by, digest: *digest, at: self.now };
         next.stages.insert(target.to_owned(), Stage::Tested { test });
         Ok((next, vec![Command::AskReview { target: target.to_owned() }]))
     }
@@ -93,7 +99,7 @@ impl Act<'_> {
         self.unbiased("review")?;
         let test = match self.change.stage(target) {
             Stage::Tested { test } => test.clone(),
-            Stage::Proposed => return Err(missing(target, "a passed test in a lower environment")),
+            Stage::Proposed => return Err(missing(target, TEST)),
             Stage::Reviewed { .. } | Stage::Approved { .. } => return Err(already(target)),
         };
         let mut next = self.change.clone();
@@ -109,8 +115,8 @@ impl Act<'_> {
         self.unbiased("approve")?;
         let (test, review) = match self.change.stage(target) {
             Stage::Reviewed { test, review } => (test.clone(), review.clone()),
-            Stage::Proposed => return Err(missing(target, "a passed test in a lower environment")),
-            Stage::Tested { .. } => return Err(missing(target, "the service team's review")),
+            Stage::Proposed => return Err(missing(target, TEST)),
+            Stage::Tested { .. } => return Err(missing(target, REVIEW)),
             Stage::Approved { .. } => return Err(already(target)),
         };
         if review.by == self.actor.person {
@@ -187,9 +193,9 @@ impl Act<'_> {
             _ if self.change.broken_glass.get(target).is_some_and(|glass| glass.digest == *digest) => {
                 Ok(Path::BreakGlass)
             }
-            Stage::Proposed => Err(missing(target, "a passed test in a lower environment")),
-            Stage::Tested { .. } => Err(missing(target, "the service team's review")),
-            Stage::Reviewed { .. } | Stage::Approved { .. } => Err(missing(target, "security's approval")),
+            Stage::Proposed => Err(missing(target, TEST)),
+            Stage::Tested { .. } => Err(missing(target, REVIEW)),
+            Stage::Reviewed { .. } | Stage::Approved { .. } => Err(missing(target, APPROVAL)),
         }
     }
 

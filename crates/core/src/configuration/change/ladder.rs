@@ -16,6 +16,17 @@ pub enum Gate {
     Approved,
 }
 
+impl Gate {
+    /// Its word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Gate::Open => "open",
+            Gate::SelfApproved => "self-approved",
+            Gate::Approved => "approved",
+        }
+    }
+}
+
 /// One environment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rung {
@@ -40,6 +51,15 @@ impl Ladder {
     /// A ladder of these environments, the lowest first. Of two with one name the lower is meant.
     pub const fn new(rungs: Vec<Rung>) -> Self {
         Self(rungs)
+    }
+
+    /// The same ladder, where an environment asks for something else.
+    #[must_use]
+    pub fn declared(mut self, name: &str, gate: Gate) -> Self {
+        for rung in self.0.iter_mut().filter(|rung| rung.name == name) {
+            rung.gate = gate;
+        }
+        self
     }
 
     /// The environment of this name.

@@ -1,0 +1,20 @@
+//! `cargo xtask bench`: figures, each with the peer's from the same run where there is one. Never a test:
+//! a figure is for people to judge.
+
+use anyhow::Result;
+
+pub mod agent;
+
+/// What is measured.
+#[derive(Debug, clap::Subcommand)]
+pub enum Bench {
+    /// Memory and processor time of an idle agent with everything on, beside prometheus-node-exporter.
+    Agent(agent::Arguments),
+}
+
+/// Measures, and prints.
+pub fn run(bench: &Bench) -> Result<()> {
+    match bench {
+        Bench::Agent(arguments) => agent::run(arguments),
+    }
+}
