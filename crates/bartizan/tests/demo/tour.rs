@@ -61,6 +61,49 @@ impl Tour {
         assert_eq!(self.browser.text("location.pathname").await.unwrap(), before);
     }
 
+    /// Presses the button that says this, once it is there.
+    async fn press(&self, button: &str) {
+        let there = format!(
+            "[...document.querySelectorAll('main button')].some(button => button.innerText === '{button}')"
+        );
+        self.browser.until(&there).await.unwrap();
+        self.browser.click(&format!("//main//button[text()='{button}']")).await.unwrap();
+    }
+
+    /// The change's page, as it looks at the way to one environment.
+    async fn toward(&self, target: &str) {
+        self.browser.click(&format!("//p[@class='switch']/a[text()='{target}']")).await.unwrap();
+        self.browser.until(&format!("location.search === '?target={target}'")).await.unwrap();
+        self.browser.says(&format!("On the way to {target}")).await.unwrap();
+    }
+
+    /// Waits until a step of the way is done, by somebody.
+    async fn done(&self, step: &str, by: &str) {
+        let done = format!(
+            "[...document.querySelectorAll('.step.done')].some(step => \
+             step.innerText.includes('{step}') && step.innerText.includes('{by}'))"
+        );
+        self.browser.until(&done).await.unwrap();
+    }
+
+    /// Brings the change from its proposal to where nothing is missing, by the hands of three.
+    async fn walk(&self) {
+        self.be("Ida").await;
+        self.toward("test").await;
+        self.press("Apply in test").await;
+        self.done("apply", "Ida").await;
+        self.toward("prod").await;
+        self.press("It was tested in test").await;
+        self.done("test", "Ida in test").await;
+        self.be("Noor").await;
+        self.press("Review: it is as it should be").await;
+        self.done("review", "Noor").await;
+        self.be("Sam").await;
+        self.press("Approve for security").await;
+        self.done("approval", "Sam").await;
+        self.be("Ida").await;
+    }
+
     /// Takes a picture of a page in every view; it must fit, and have something to show.
     async fn look(&self, name: &str, path: &str) {
         for view in [DESK, PHONE, DARK] {
@@ -115,6 +158,8 @@ fn every_page_of_the_navigation_has_something_to_show_and_fits_desk_and_phone() 
         for (name, list, item) in [
             ("asset", "/assets", "//th/a[text()='shop-edge-1']"),
             ("alert", "/alerts", "//a[contains(., 'Password guessing')]"),
+            ("incident", "/incidents", "//a[contains(., 'Password guessing')]"),
+            ("change", "/changes", "//a[contains(., 'shop-ssh')]"),
             ("finding", "/vulnerabilities", "//a[contains(., 'CVE-2026-90117')]"),
             ("baseline", "/baselines", "//h2/a[contains(., 'OpenSSH')]"),
         ] {
@@ -140,5 +185,81 @@ fn one_click_makes_somebody_else_who_acknowledges_an_alert() {
         tour.browser.until(taken).await.unwrap();
         tour.be("Sam").await;
         tour.browser.until(taken).await.unwrap();
+    });
+}
+
+/// What the page answers to a form that was filled in before the change was edited.
+fn stale(path: &str, digest: &str) -> String {
+    format!(
+        "fetch('{path}/apply', {{method: 'POST', body: new URLSearchParams({{digest: '{digest}', target: 'prod'}})}})\
+         .then(answer => answer.status)"
+    )
+}
+
+#[test]
+fn the_pages_lead_a_change_to_production_and_one_edited_byte_voids_it() {
+    in_browser(async |tour| {
+        let page = &tour.browser;
+        tour.open("/changes").await;
+        page.click("//a[contains(., 'shop-ssh')]").await.unwrap();
+        page.says("On the way to").await.unwrap();
+        let path = page.text("location.pathname").await.unwrap();
+        let digest = "document.querySelector('input[name=digest]').value";
+        let seen = page.text(digest).await.unwrap();
+        tour.walk().await;
+        page.says("Apply in prod").await.unwrap();
+        tour.look("change-approved", &format!("{path}?target=prod")).await;
+
+        page.click("//summary[text()='Edit it']").await.unwrap();
+        let edit = "(() => { const text = document.querySelector('textarea[name=text]'); \
+                    const before = text.value; text.value = before.replace(/(at_most\"?: ?)3/, '$12'); \
+                    return text.value !== before; })()";
+        assert_eq!(page.value(edit).await.unwrap(), true, "there is a byte to edit");
+        page.click("//button[text()='Save the edit']").await.unwrap();
+        page.until("document.querySelectorAll('.void').length >= 3").await.unwrap();
+        tour.look("change-void", &format!("{path}?target=prod")).await;
+        assert_eq!(page.value("document.body.innerText.includes('Apply in prod')").await.unwrap(), false);
+        assert_eq!(
+            page.value(&stale(&path, &seen)).await.unwrap(),
+            409,
+            "what was approved is not what it is now"
+        );
+
+        tour.walk().await;
+        tour.press("Apply in prod").await;
+        tour.done("apply", "Ida").await;
+        tour.open("/baselines").await;
+        page.says("SSH on the shop").await.unwrap();
+        let judged = "(() => { const card = [...document.querySelectorAll('.card')].find(card => \
+                      card.innerText.includes('shop-ssh')); return card?.innerText.includes('prod') && \
+                      / [1-9][0-9]* met/.test(' ' + card.innerText); })()";
+        page.until(judged).await.unwrap();
+    });
+}
+
+#[test]
+fn the_lead_takes_an_incident_on_and_walks_it_to_its_end() {
+    in_browser(async |tour| {
+        let page = &tour.browser;
+        tour.be("Mira").await;
+        tour.open("/incidents").await;
+        page.click("//a[contains(., 'Password guessing')]").await.unwrap();
+        page.until("location.pathname.startsWith('/incidents/')").await.unwrap();
+        let owner = "[...document.querySelectorAll('.facts > div')].some(fact => \
+                     fact.innerText.startsWith('Owner') && fact.innerText.includes('Mira'))";
+        tour.press("Take it on").await;
+        page.until(owner).await.unwrap();
+        for stage in ["assess", "diagnose", "stabilise"] {
+            tour.press(&format!("Advance to {stage}")).await;
+        }
+        page.says("Close it").await.unwrap();
+        page.click("//summary[text()='Close it']").await.unwrap();
+        page.fill("//input[@id='reason']", "The address is blocked, and no login came through")
+            .await
+            .unwrap();
+        page.click("//form[contains(@action, '/close')]//button").await.unwrap();
+        page.says("Closed because").await.unwrap();
+        let path = page.text("location.pathname").await.unwrap();
+        tour.look("incident-closed", &path).await;
     });
 }

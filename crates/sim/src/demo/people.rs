@@ -125,6 +125,12 @@ impl People {
         Ok(())
     }
 
+    /// Somebody asks that nobody be told of some alerts for a while.
+    pub(super) async fn silence(&self, who: &str, matchers: &[&str], reason: &str) -> Result<(), Error> {
+        let body = json!({"matchers": matchers, "reason": reason, "lasts": "2h"});
+        self.post(who, "/api/v1/silences", &body).await.map(drop)
+    }
+
     async fn post(&self, who: &str, path: &str, body: &Value) -> Result<Value, Error> {
         let token = self.seats.iter().find(|(name, _, _)| name == who).map(|(_, _, token)| token.as_str());
         let request = self.http.post(format!("{}{path}", self.server)).bearer_auth(token.unwrap_or_default());

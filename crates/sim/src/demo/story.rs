@@ -124,6 +124,9 @@ impl Story<'_> {
         self.fleet.befall(FULL, Event::Fills { mount, percent: 93 }).await?;
         let alert = self.alert(|alert| alert.group.kind == Kind::Health).await?;
         self.say("Health", &format!("the disk of {FULL} fills: {alert}"));
+        let names = ["kind=health", "service=payments", "environment=prod"];
+        self.people.silence(REVIEWER, &names, "The disk grows tonight, and finance knows").await?;
+        self.say("Silenced", &format!("{REVIEWER} silences it for two hours, by name and with a reason"));
         Ok(())
     }
 
