@@ -14,7 +14,7 @@ use bartizan_core::fact::process::{Interpreter, Processes, Stale};
 use bartizan_core::fact::socket::{Owner, Protocol, Socket, Sockets};
 use bartizan_core::fact::sudoers::{Defaults, File as SudoersFile, Rule as SudoersRule, Sudoers};
 use bartizan_core::fact::sysctl::{Configured as SysctlConfigured, Sysctl};
-use bartizan_core::fact::unit::{Enablement, Script, Unit, Units};
+use bartizan_core::fact::unit::{Enablement, Script, State, Unit, Units};
 use bartizan_core::fact::{Name, Section};
 use bartizan_core::time::{Duration, Timestamp};
 use bartizan_core::verdict::Reason;
@@ -119,10 +119,11 @@ fn units(plan: &Plan) -> Units {
         wanted_by: vec!["multi-user.target".to_owned()],
         required_by: Vec::new(),
         drop_ins: Vec::new(),
-        state: None,
+        state: Some(State::Active),
     };
     let units = names.into_iter().map(unit).collect();
-    Units { units, default_target: Some("multi-user.target".to_owned()), ..Units::default() }
+    let default_target = Some("multi-user.target".to_owned());
+    Units { units, default_target, scripts: Vec::new(), failed: Vec::new() }
 }
 
 fn sockets(plan: &Plan) -> Sockets {
