@@ -232,7 +232,7 @@ fn the_pages_lead_a_change_to_production_and_one_edited_byte_voids_it() {
         page.says("SSH on the shop").await.unwrap();
         let judged = "(() => { const card = [...document.querySelectorAll('.card')].find(card => \
                       card.innerText.includes('shop-ssh')); return card?.innerText.includes('prod') && \
-                      / [1-9][0-9]* met/.test(' ' + card.innerText); })()";
+                      /(^|\\s)[1-9][0-9]* met/.test(card.innerText); })()";
         page.until(judged).await.unwrap();
     });
 }
