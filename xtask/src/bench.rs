@@ -4,17 +4,21 @@
 use anyhow::Result;
 
 pub mod agent;
+pub mod posture;
 
 /// What is measured.
 #[derive(Debug, clap::Subcommand)]
 pub enum Bench {
     /// Memory and processor time of an idle agent with everything on, beside prometheus-node-exporter.
     Agent(agent::Arguments),
+    /// How posture scales: a whole server with a made-up fleet of 100,000 assets.
+    Posture(posture::Arguments),
 }
 
 /// Measures, and prints.
 pub fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::Agent(arguments) => agent::run(arguments),
+        Bench::Posture(arguments) => posture::run(arguments),
     }
 }

@@ -87,6 +87,7 @@ pub struct App {
     pub web: Web,
     keys: Arc<Keys>,
     channels: Channels,
+    intake: Intake,
     tasks: Tasks,
     people: SocketAddr,
     agents: SocketAddr,
@@ -143,7 +144,7 @@ impl App {
             pacing: settings.pacing,
         };
         stages::start(&context, &tasks).await;
-        let router = intake.router();
+        let router = intake.clone().router();
         let ends = stop.clone();
         tasks.start("agents' listener", async move { agents.serve(router, ends).await }).await;
         let web = Web {
@@ -159,7 +160,7 @@ impl App {
         };
         let router = crate::web::router(&web);
         tasks.start("people's listener", async move { people.serve(router, stop).await }).await;
-        Ok(App { web, keys, channels, tasks, people: addresses.0, agents: addresses.1 })
+        Ok(App { web, keys, channels, intake, tasks, people: addresses.0, agents: addresses.1 })
     }
 
     /// Where people and their programs connect.
@@ -170,6 +171,12 @@ impl App {
     /// Where agents connect.
     pub const fn agents(&self) -> SocketAddr {
         self.agents
+    }
+
+    /// What agents reach behind the listener's TLS. A program in the same process may hand it requests,
+    /// each with the `Connection` that it came by, and so speaks for any agent.
+    pub fn agents_router(&self) -> axum::Router {
+        self.intake.clone().router()
     }
 
     /// The SHA-256 of the authority's certificate, which agents pin.

@@ -27,6 +27,10 @@ const SQLITE_READERS: u32 = 4;
 /// Connections of one replica to PostgreSQL.
 const POSTGRES_CONNECTIONS: u32 = 16;
 
+/// The most rows that one statement writes. Fewer go in halves of it, so that the statements an engine
+/// keeps prepared are few.
+const ROWS_LIMIT: usize = 64;
+
 /// Where the state is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -112,6 +116,11 @@ impl Store {
         Ok(Transaction { inner, doing })
     }
 
+    /// Reads what the connection that writes knows of itself.
+    pub(crate) fn writing(&self, doing: &'static str) -> Reading<'_, DatabaseConnection> {
+        Reading { connection: &self.writer, doing }
+    }
+
     /// Reads outside a transaction.
     pub(crate) fn reading(&self, doing: &'static str) -> Reading<'_, DatabaseConnection> {
         Reading { connection: &self.readers, doing }
@@ -191,6 +200,24 @@ impl Transaction {
         let statement = Statement::from_sql_and_values(self.inner.get_database_backend(), sql, values);
         let done = self.inner.execute_raw(statement).await;
         done.map(|done| done.rows_affected()).map_err(|source| self.failed(source))
+    }
+
+    /// Inserts rows, many in one statement; gives how many it changed. `tail` follows the values.
+    ///
+    /// With `ON CONFLICT DO UPDATE` no two rows may have the same key.
+    pub(crate) async fn insert(&self, into: &str, rows: &[Vec<Value>], tail: &str) -> Result<u64, Error> {
+        let mut changed = 0;
+        let mut rest = rows;
+        while let Some(first) = rest.first() {
+            let count = ROWS_LIMIT.min(1 << rest.len().ilog2());
+            let (now, later) = rest.split_at_checked(count).unwrap_or((rest, &[]));
+            let groups: Vec<String> =
+                (0..now.len()).map(|row| places(1 + row * first.len(), first.len())).collect();
+            let sql = format!("INSERT INTO {into} VALUES {} {tail}", groups.join(", "));
+            changed += self.run(&sql, now.iter().flatten().cloned()).await?;
+            rest = later;
+        }
+        Ok(changed)
     }
 
     pub(crate) async fn one(

@@ -26,4 +26,27 @@ impl Store {
         }
         Ok(dump)
     }
+
+    /// How many rows were ever written through this store's writing connection (SQLite) or into this schema
+    /// (PostgreSQL, whose statistics come within a second), and how many bytes it takes on disk.
+    pub async fn volume(&self) -> Result<(u64, u64), Error> {
+        let (rows, bytes) = match self.engine() {
+            "postgres" => (
+                "SELECT COALESCE(SUM(n_tup_ins + n_tup_upd + n_tup_del), 0)::BIGINT FROM pg_stat_user_tables
+                 WHERE schemaname = current_schema()",
+                "SELECT COALESCE(SUM(pg_total_relation_size(relid)), 0)::BIGINT FROM pg_stat_user_tables
+                 WHERE schemaname = current_schema()",
+            ),
+            _ => (
+                "SELECT total_changes()",
+                "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()",
+            ),
+        };
+        let writing = self.writing("tell its volume");
+        let mut found = [0, 0];
+        for (place, sql) in found.iter_mut().zip([rows, bytes]) {
+            *place = writing.one(sql, []).await?.map(|row| row.number(0)).transpose()?.unwrap_or(0);
+        }
+        Ok(found.into())
+    }
 }
