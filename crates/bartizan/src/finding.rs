@@ -10,6 +10,9 @@ use crate::client::Client;
 use crate::exit::{Answer, Failure};
 use crate::printer::{Format, Printer, Rows};
 
+/// How many groups are asked for at a time.
+const PAGE: &str = "1000";
+
 /// List what is wrong over the fleet.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -53,13 +56,20 @@ impl Kind {
 pub(crate) fn run(arguments: Arguments, client: Option<&Path>) -> Result<Answer, Failure> {
     let Verb::List(arguments) = arguments.verb;
     let client = Client::open(client)?;
-    let list: List = client.get(&["findings"], &[])?;
+    let kind = arguments.kind.map_or("", Kind::as_str);
+    let mut groups = Vec::new();
+    let mut from = Some(0_usize);
+    while let Some(start) = from {
+        let asked = [("kind", kind.to_owned()), ("from", start.to_string()), ("limit", PAGE.to_owned())];
+        let list: List = client.get(&["findings"], &asked)?;
+        groups.extend(list.findings);
+        from = list.next;
+    }
     let asked = |group: &Group| {
         let severity = group.severity.parse().unwrap_or(Severity::Critical);
-        arguments.kind.is_none_or(|kind| kind.as_str() == group.kind)
-            && arguments.severity.is_none_or(|least| severity >= least)
+        arguments.severity.is_none_or(|least| severity >= least)
     };
-    let findings: Vec<Group> = list.findings.into_iter().filter(asked).collect();
+    let findings: Vec<Group> = groups.into_iter().filter(asked).collect();
     Printer::new(arguments.output).print(&findings, |findings| rows(findings))?;
     Ok(Answer::Answered)
 }

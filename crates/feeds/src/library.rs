@@ -9,7 +9,7 @@ mod index;
 mod manifest;
 mod source;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -38,7 +38,8 @@ const ATTEMPTS: usize = 3;
 pub struct Library {
     feeds: Vec<Feed>,
     failed: Vec<Failed>,
-    advisories: Vec<index::Advisories>,
+    /// By feed.
+    advisories: Vec<(String, index::Advisories)>,
     kev: Vec<Exploited>,
     epss: index::Scores,
     kept: Mutex<VecDeque<Kept>>,
@@ -96,7 +97,7 @@ impl Library {
         match feed.name.as_str() {
             kev::FEED => self.kev = index::read_kev(path)?,
             epss::FEED => self.epss = index::Scores::open(path)?,
-            _ => self.advisories.push(index::Advisories::open(path)?),
+            _ => self.advisories.push((feed.name.clone(), index::Advisories::open(path)?)),
         }
         Ok(())
     }
@@ -122,9 +123,35 @@ impl Library {
         Digest::derived("feeds", parts.map(Value::String))
     }
 
+    /// The packages whose records are not as an older library has them, sorted: ecosystem, release, name.
+    pub fn changed_since(&self, older: &Library) -> Vec<[String; 3]> {
+        let mut changed = BTreeSet::new();
+        for (feed, advisories) in self.advisories() {
+            match older.advisories().find(|(name, _)| *name == feed) {
+                Some((_, held)) if held.is(advisories) => {}
+                Some((_, held)) => changed.extend(advisories.changed_since(held)),
+                None => changed.extend(advisories.packages()),
+            }
+        }
+        for (feed, gone) in older.advisories() {
+            if !self.advisories().any(|(name, _)| name == feed) {
+                changed.extend(gone.packages());
+            }
+        }
+        let parts = |package: &str| {
+            let mut parts = package.splitn(3, '\t').map(str::to_owned);
+            Some([parts.next()?, parts.next()?, parts.next()?])
+        };
+        changed.into_iter().filter_map(parts).collect()
+    }
+
+    fn advisories(&self) -> impl Iterator<Item = (&str, &index::Advisories)> {
+        self.advisories.iter().map(|(feed, advisories)| (feed.as_str(), advisories))
+    }
+
     /// Whether any feed speaks of this release. Of one that none speaks of nothing is known.
     pub fn covers(&self, ecosystem: &str, release: &str) -> bool {
-        self.advisories.iter().any(|advisories| advisories.covers(ecosystem, release))
+        self.advisories().any(|(_, advisories)| advisories.covers(ecosystem, release))
     }
 
     /// What is known of one build: a match for each vulnerability, by name.
@@ -154,7 +181,7 @@ impl Library {
             }
         }
         let mut records = Vec::new();
-        for advisories in &self.advisories {
+        for (_, advisories) in self.advisories() {
             advisories.read(&key, &mut records)?;
         }
         let records = Arc::new(records);
@@ -170,6 +197,11 @@ impl Library {
     pub fn kev(&self, cve: &str) -> Option<&Exploited> {
         let at = self.kev.binary_search_by(|entry| entry.cve.as_str().cmp(cve)).ok()?;
         self.kev.get(at)
+    }
+
+    /// Every CVE of the catalogue of exploited vulnerabilities.
+    pub fn exploited(&self) -> impl Iterator<Item = &str> {
+        self.kev.iter().map(|entry| entry.cve.as_str())
     }
 
     /// How likely a CVE is to be exploited.

@@ -66,6 +66,16 @@ impl Nudges {
         self.stages.matching.notify_one();
     }
 
+    /// Matches changed.
+    pub fn matches(&self) {
+        self.stages.posture.notify_one();
+    }
+
+    /// What feeds changed is in the posture's figures.
+    pub fn matches_counted(&self) {
+        self.stages.matching.notify_one();
+    }
+
     /// Alerts changed.
     pub fn alerts_changed(&self) {
         self.stages.incident.notify_one();

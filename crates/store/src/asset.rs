@@ -1,5 +1,7 @@
 //! Assets: enrolling, looking up, retiring.
 
+use std::collections::BTreeMap;
+
 use bartizan_core::asset::{Asset, Life};
 use bartizan_core::digest::Digest;
 use bartizan_core::id::AssetId;
@@ -7,8 +9,9 @@ use bartizan_core::posture::AssetNumber;
 use bartizan_core::time::Timestamp;
 
 use crate::Store;
-use crate::engine::{Error, Row, Transaction, json, ms};
+use crate::engine::{Error, Row, Transaction, json, ms, places};
 use crate::log::Log;
+use crate::tuple::BATCH;
 
 /// The most assets that one page of a list holds.
 pub const PAGE_LIMIT: usize = 1_000;
@@ -95,6 +98,23 @@ impl Store {
         let sql = format!("SELECT {COLUMNS} FROM asset WHERE number = $1");
         let row = self.reading("read an asset").one(&sql, [i64::from(number).into()]).await?;
         row.as_ref().map(read).transpose()
+    }
+
+    /// Assets by their numbers; those that don't exist are left out.
+    pub async fn assets_by_number(
+        &self,
+        numbers: &[AssetNumber],
+    ) -> Result<BTreeMap<AssetNumber, Asset>, Error> {
+        let reading = self.reading("read assets");
+        let mut found = BTreeMap::new();
+        for batch in numbers.chunks(BATCH) {
+            let sql = format!("SELECT {COLUMNS} FROM asset WHERE number IN {}", places(1, batch.len()));
+            for row in reading.all(&sql, batch.iter().map(|number| i64::from(*number).into())).await? {
+                let asset = read(&row)?;
+                found.insert(asset.number, asset);
+            }
+        }
+        Ok(found)
     }
 
     /// Assets in the order of their numbers, from `after` on, at most [`PAGE_LIMIT`].

@@ -20,8 +20,10 @@ pub mod environment;
 pub mod factor;
 pub mod feed;
 pub mod incident;
+mod last_seen;
 pub mod ledger;
 pub mod log;
+pub mod matching;
 mod migration;
 pub mod notification;
 pub mod person;
@@ -34,5 +36,6 @@ pub mod signal;
 pub mod silence;
 pub mod subject;
 pub mod tuple;
+pub mod vulnerability;
 
 pub use engine::{Error, Place, Store};

@@ -12,6 +12,8 @@ use crate::engine::{Error, Transaction};
 pub enum Log {
     /// Changes of posture; sharded.
     Transition,
+    /// What was learned of builds.
+    Match,
     Signal,
     Decision,
     /// Numbers of assets, subjects and tuples, which are given in order of commit, too.
@@ -26,6 +28,7 @@ impl Log {
     pub const fn as_str(self) -> &'static str {
         match self {
             Log::Transition => "transition",
+            Log::Match => "match",
             Log::Signal => "signal",
             Log::Decision => "decision",
             Log::Asset => "asset",

@@ -1,7 +1,8 @@
 //! The schema, as steps that are only ever added to. A shipped step is never edited.
 //!
 //! The statements are written once for both engines: `{int}`, `{bytes}` and `{serial}` stand
-//! for what each calls a 64-bit integer, a byte string and a key that counts by itself.
+//! for what each calls a 64-bit integer, a byte string and a key that counts by itself,
+//! `{body.…}` for a field of the JSON text in the column `body`.
 
 use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr};
 use sea_orm_migration::prelude::*;
@@ -9,6 +10,7 @@ use sea_orm_migration::prelude::*;
 mod access;
 mod environment;
 mod first;
+mod summaries;
 mod way;
 
 pub(crate) struct Migrator;
@@ -21,6 +23,7 @@ impl MigratorTrait for Migrator {
             Box::new(Step { name: "0002_way", statements: way::STATEMENTS }),
             Box::new(Step { name: "0003_environment", statements: environment::STATEMENTS }),
             Box::new(Step { name: "0004_access", statements: access::STATEMENTS }),
+            Box::new(Step { name: "0005_summaries", statements: summaries::STATEMENTS }),
         ]
     }
 }
@@ -47,12 +50,20 @@ impl MigrationTrait for Step {
                 ("{bytes}", "BYTEA"),
                 ("{serial}", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"),
                 ("{strict}", ""),
+                ("{body.release}", "body::json->>'release'"),
+                ("{body.package}", "body::json->>'package'"),
+                ("{body.source}", "body::json->>'source'"),
+                ("{body.severity.rating}", "body::json->'severity'->>'rating'"),
             ],
             _ => [
                 ("{int}", "INTEGER"),
                 ("{bytes}", "BLOB"),
                 ("{serial}", "INTEGER PRIMARY KEY AUTOINCREMENT"),
                 ("{strict}", "STRICT"),
+                ("{body.release}", "json_extract(body, '$.release')"),
+                ("{body.package}", "json_extract(body, '$.package')"),
+                ("{body.source}", "json_extract(body, '$.source')"),
+                ("{body.severity.rating}", "json_extract(body, '$.severity.rating')"),
             ],
         };
         for statement in self.statements {

@@ -13,14 +13,11 @@ impl Transaction {
             return Ok(());
         }
         let first = self.take_numbers(Log::Signal, 0, signals.len()).await?;
-        for (seq, (number, signal)) in (first..).zip(signals) {
-            self.run(
-                "INSERT INTO signal (seq, number, at, body) VALUES ($1, $2, $3, $4)",
-                [seq.into(), i64::from(*number).into(), ms(signal.at), json(signal, "a signal")?],
-            )
-            .await?;
-        }
-        Ok(())
+        let row = |(seq, (number, signal)): (i64, &(AssetNumber, &Signal))| {
+            Ok(vec![seq.into(), i64::from(*number).into(), ms(signal.at), json(signal, "a signal")?])
+        };
+        let rows: Vec<_> = (first..).zip(signals).map(row).collect::<Result<_, Error>>()?;
+        self.insert("signal (seq, number, at, body)", &rows, "").await.map(drop)
     }
 }
 

@@ -1,26 +1,26 @@
-//! Tuples: each build of a binary package once, numbered, and what the feeds say of it.
+//! Tuples: each build of a binary package once, numbered.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use bartizan_core::canonical::Value;
 use bartizan_core::digest::Digest;
 use bartizan_core::posture::TupleNumber;
-use bartizan_core::time::Timestamp;
-use bartizan_core::vulnerability::matching::{Match, Tuple};
+use bartizan_core::vulnerability::affected::Release;
+use bartizan_core::vulnerability::matching::Tuple;
 
 use crate::Store;
-use crate::engine::{Error, Row, Transaction, bytes, json, ms, places};
+use crate::engine::{Error, Row, Transaction, bytes, json, places};
 use crate::log::Log;
 
 /// How many values one statement takes: both engines allow many more.
-const BATCH: usize = 500;
+pub(crate) const BATCH: usize = 500;
 
-/// A match as it is kept: since when it has been known.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Known {
-    pub tuple: TupleNumber,
-    pub known_at: Timestamp,
-    pub found: Match,
+/// A package of one release, by its source or its binary name: what a feed's record names.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Package {
+    pub ecosystem: String,
+    pub release: String,
+    pub name: String,
 }
 
 fn digest(tuple: &Tuple) -> Result<Digest, Error> {
@@ -47,23 +47,23 @@ impl Transaction {
         }
         if !fresh.is_empty() {
             let mut next = self.take_numbers(Log::Tuple, 0, fresh.len()).await?;
+            let mut rows = Vec::with_capacity(fresh.len());
             for (digest, tuple) in fresh {
-                self.run(
-                    "INSERT INTO tuple (id, digest, ecosystem, source, body) VALUES ($1, $2, $3, $4, $5)",
-                    [
-                        next.into(),
-                        bytes(&digest),
-                        tuple.ecosystem.clone().into(),
-                        tuple.source.clone().into(),
-                        json(tuple, "a tuple")?,
-                    ],
-                )
-                .await?;
+                rows.push(vec![
+                    next.into(),
+                    bytes(&digest),
+                    tuple.ecosystem.clone().into(),
+                    tuple.release.clone().into(),
+                    tuple.source.clone().into(),
+                    tuple.package.clone().into(),
+                    json(tuple, "a tuple")?,
+                ]);
                 let number =
                     u32::try_from(next).map_err(|error| Error::corrupt("a tuple's number", error))?;
                 known.insert(digest, number);
                 next += 1;
             }
+            self.insert("tuple (id, digest, ecosystem, release, source, package, body)", &rows, "").await?;
         }
         let number =
             |digest| known.get(digest).copied().ok_or_else(|| Error::corrupt("a tuple", "no number"));
@@ -85,120 +85,42 @@ impl Store {
         Ok(found)
     }
 
-    /// Tuples that were not matched against the feeds at this digest yet, at most `limit`.
-    pub async fn tuples_to_match(
-        &self,
-        feeds: &Digest,
-        limit: usize,
-    ) -> Result<Vec<(TupleNumber, Tuple)>, Error> {
-        let reading = self.reading("find tuples to match");
-        let sql = "SELECT tuple.id, tuple.body FROM tuple
-                   LEFT JOIN tuple_matched ON tuple_matched.tuple = tuple.id
-                   WHERE tuple_matched.tuple IS NULL OR tuple_matched.feeds <> $1
-                   ORDER BY tuple.id LIMIT $2";
-        let rows = reading.all(sql, [bytes(feeds), (limit as i64).into()]).await?;
-        rows.iter().map(|row| Ok((row.number(0)?, row.json(1, "a tuple")?))).collect()
+    /// Tuples from a number on, in their order.
+    pub async fn tuples_from(&self, from: i64, limit: usize) -> Result<Vec<(TupleNumber, Tuple)>, Error> {
+        let reading = self.reading("read tuples");
+        let sql = "SELECT id, body FROM tuple WHERE id >= $1 ORDER BY id LIMIT $2";
+        let rows = reading.all(sql, [from.into(), (limit as i64).into()]).await?;
+        rows.iter().map(numbered).collect()
     }
 
-    /// Which of these tuples were matched before, by whatever feeds.
-    pub async fn tuples_matched(&self, numbers: &[TupleNumber]) -> Result<BTreeSet<TupleNumber>, Error> {
-        let reading = self.reading("read which tuples were matched");
-        let mut found = BTreeSet::new();
+    /// The tuples that records about a package speak of.
+    pub async fn tuples_of(&self, package: &Package) -> Result<Vec<(TupleNumber, Tuple)>, Error> {
+        let reading = self.reading("find a package's tuples");
+        let sql = "SELECT id, body FROM tuple
+                   WHERE ecosystem = $1 AND release = $2 AND (source = $3 OR package = $3) ORDER BY id";
+        let values = [&package.ecosystem, &package.release, &package.name];
+        let rows = reading.all(sql, values.map(|text| text.clone().into())).await?;
+        rows.iter().map(numbered).collect()
+    }
+
+    /// The releases that tuples were built for.
+    pub(crate) async fn releases_of(
+        &self,
+        numbers: &[TupleNumber],
+    ) -> Result<BTreeMap<TupleNumber, Release>, Error> {
+        let reading = self.reading("read the releases of tuples");
+        let mut found = BTreeMap::new();
         for batch in numbers.chunks(BATCH) {
-            let sql = format!("SELECT tuple FROM tuple_matched WHERE tuple IN {}", places(1, batch.len()));
+            let sql =
+                format!("SELECT id, ecosystem, release FROM tuple WHERE id IN {}", places(1, batch.len()));
             for row in reading.all(&sql, batch.iter().map(|number| i64::from(*number).into())).await? {
-                found.insert(row.number(0)?);
+                found.insert(row.number(0)?, Release { ecosystem: row.get(1)?, release: row.get(2)? });
             }
         }
         Ok(found)
-    }
-
-    /// What is known of tuples: their matches.
-    pub async fn matches(&self, numbers: &[TupleNumber]) -> Result<Vec<Known>, Error> {
-        let reading = self.reading("read matches");
-        let mut found = Vec::new();
-        for batch in numbers.chunks(BATCH) {
-            let sql = format!(
-                "SELECT tuple, known_at, body FROM vulnerability_match WHERE tuple IN {}
-                 ORDER BY tuple, vulnerability",
-                places(1, batch.len())
-            );
-            let rows = reading.all(&sql, batch.iter().map(|number| i64::from(*number).into())).await?;
-            for row in &rows {
-                found.push(known(row)?);
-            }
-        }
-        Ok(found)
-    }
-
-    /// The matches of one vulnerability, over all tuples.
-    pub async fn matches_of(&self, vulnerability: &str) -> Result<Vec<Known>, Error> {
-        let reading = self.reading("read the matches of a vulnerability");
-        let sql =
-            "SELECT tuple, known_at, body FROM vulnerability_match WHERE vulnerability = $1 ORDER BY tuple";
-        reading.all(sql, [vulnerability.into()]).await?.iter().map(known).collect()
-    }
-
-    /// Every build that a vulnerability affects, by vulnerability; at most `limit` pairs.
-    pub async fn affected(&self, limit: usize) -> Result<Vec<(String, Known)>, Error> {
-        let reading = self.reading("read what is affected");
-        let sql = "SELECT tuple, known_at, body, vulnerability FROM vulnerability_match
-                   WHERE verdict = 'affected' ORDER BY vulnerability, tuple LIMIT $1";
-        let rows = reading.all(sql, [(limit as i64).into()]).await?;
-        rows.iter().map(|row| Ok((row.get(3)?, known(row)?))).collect()
-    }
-
-    /// Replaces what is known of tuples after they were matched against the feeds at this
-    /// digest. A pair that was known keeps its first time.
-    pub async fn put_matches(
-        &self,
-        matched: &[(TupleNumber, Vec<Match>)],
-        feeds: &Digest,
-        now: Timestamp,
-    ) -> Result<(), Error> {
-        let tx = self.begin("keep matches").await?;
-        for (tuple, matches) in matched {
-            let tuple = i64::from(*tuple);
-            let held = tx
-                .all("SELECT vulnerability, body FROM vulnerability_match WHERE tuple = $1", [tuple.into()])
-                .await?;
-            let mut held: BTreeMap<String, String> =
-                held.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect::<Result<_, Error>>()?;
-            for found in matches {
-                let body = serde_json::to_string(found).map_err(|error| Error::corrupt("a match", error))?;
-                if held.remove(&found.vulnerability).is_some_and(|held| held == body) {
-                    continue;
-                }
-                tx.run(
-                    "INSERT INTO vulnerability_match (tuple, vulnerability, verdict, known_at, body)
-                     VALUES ($1, $2, $3, $4, $5)
-                     ON CONFLICT (tuple, vulnerability) DO UPDATE
-                     SET verdict = excluded.verdict, body = excluded.body",
-                    [
-                        tuple.into(),
-                        found.vulnerability.clone().into(),
-                        found.verdict.as_str().into(),
-                        ms(now),
-                        body.into(),
-                    ],
-                )
-                .await?;
-            }
-            for vulnerability in held.into_keys() {
-                let sql = "DELETE FROM vulnerability_match WHERE tuple = $1 AND vulnerability = $2";
-                tx.run(sql, [tuple.into(), vulnerability.into()]).await?;
-            }
-            tx.run(
-                "INSERT INTO tuple_matched (tuple, feeds, at) VALUES ($1, $2, $3)
-                 ON CONFLICT (tuple) DO UPDATE SET feeds = excluded.feeds, at = excluded.at",
-                [tuple.into(), bytes(feeds), ms(now)],
-            )
-            .await?;
-        }
-        tx.commit().await
     }
 }
 
-fn known(row: &Row) -> Result<Known, Error> {
-    Ok(Known { tuple: row.number(0)?, known_at: row.time(1)?, found: row.json(2, "a match")? })
+fn numbered(row: &Row) -> Result<(TupleNumber, Tuple), Error> {
+    Ok((row.number(0)?, row.json(1, "a tuple")?))
 }

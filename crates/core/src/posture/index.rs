@@ -44,6 +44,10 @@ impl Plane {
         }
     }
 
+    /// All of them.
+    pub const ALL: [Plane; 6] =
+        [Plane::Assigned, Plane::Met, Plane::NotMet, Plane::Unknown, Plane::Present, Plane::Is];
+
     /// Whether its bitmaps are kept by age.
     pub const fn ages(self) -> bool {
         matches!(self, Plane::NotMet | Plane::Unknown | Plane::Present)
@@ -59,11 +63,43 @@ impl Plane {
     }
 }
 
+/// A word that is no plane.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no plane of the posture")]
+pub struct NoPlane(String);
+
+impl std::str::FromStr for Plane {
+    type Err = NoPlane;
+
+    fn from_str(word: &str) -> Result<Self, NoPlane> {
+        let found = Plane::ALL.into_iter().find(|plane| plane.as_str() == word);
+        found.ok_or_else(|| NoPlane(word.to_owned()))
+    }
+}
+
 /// What a subject's bitmaps are about: the two kinds of number are apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum About {
     Subject(u32),
     Tuple(u32),
+}
+
+impl About {
+    /// The subject's number, where it is about one.
+    pub const fn subject(self) -> Option<u32> {
+        match self {
+            About::Subject(number) => Some(number),
+            About::Tuple(_) => None,
+        }
+    }
+
+    /// The tuple's number, where it is about one.
+    pub const fn tuple(self) -> Option<u32> {
+        match self {
+            About::Tuple(number) => Some(number),
+            About::Subject(_) => None,
+        }
+    }
 }
 
 /// One bit to set or clear.
@@ -123,6 +159,16 @@ impl Cohorts {
     /// Every cohort, the oldest first.
     pub fn iter(&self) -> impl Iterator<Item = (i64, &RoaringBitmap)> {
         self.0.iter().map(|(hour, bitmap)| (*hour, bitmap))
+    }
+
+    /// How many are in the plane: nobody is in two cohorts of it.
+    pub fn len(&self) -> u64 {
+        self.0.values().map(RoaringBitmap::len).sum()
+    }
+
+    /// Whether nobody is.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Everybody in the plane.

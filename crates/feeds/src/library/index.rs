@@ -2,8 +2,9 @@
 //!
 //! The header is 64 bytes: 16 that name the format, the body's offset and length (u64, little-endian),
 //! and the body's SHA-256. For advisories the body is text, a line for each package, sorted:
-//! `ecosystem TAB release TAB package TAB offset TAB length`; a block is zstd over the package's records,
-//! a JSON object a line. For KEV the body is the catalogue's JSON, for EPSS rows of 14 bytes.
+//! `ecosystem TAB release TAB package TAB offset TAB length TAB digest`; a block is zstd over the package's
+//! records, a JSON object a line, and the digest is over them (the first half of SHA-256, in hex; files
+//! written by earlier programs have none). For KEV the body is the catalogue's JSON, for EPSS rows of 14 bytes.
 
 mod write;
 
@@ -75,8 +76,9 @@ impl Advisories {
         let Some(rest) = self.table.get(at..).and_then(|rest| rest.strip_prefix(prefix.as_str())) else {
             return Ok(());
         };
-        let place = rest.lines().next().and_then(|line| line.split_once('\t'));
-        let place = place.and_then(|(offset, length)| Some((offset.parse().ok()?, length.parse().ok()?)));
+        let mut place = rest.lines().next().unwrap_or_default().split('\t').map(str::parse);
+        let place = place.next().zip(place.next());
+        let place = place.and_then(|(offset, length)| Some((offset.ok()?, length.ok()?)));
         let (offset, length): (u64, u64) = place.ok_or_else(|| broken(&self.path, "a line of its table"))?;
         if length > BLOCK_BYTES {
             return Err(broken(&self.path, "a block passes its limit"));
@@ -90,6 +92,37 @@ impl Advisories {
             records.push(record.map_err(|error| broken(&self.path, error))?);
         }
         Ok(())
+    }
+
+    /// Whether these are the same file: its name ends in the digest of what it was made from.
+    pub(super) fn is(&self, other: &Advisories) -> bool {
+        self.path == other.path
+    }
+
+    /// The packages whose records are not as `older` has them: `ecosystem TAB release TAB package`.
+    pub(super) fn changed_since<'a>(&'a self, older: &'a Advisories) -> Vec<&'a str> {
+        let (mut new, mut old) = (lines(&self.table).peekable(), lines(&older.table).peekable());
+        let mut changed = Vec::new();
+        // Both tables are sorted by package.
+        loop {
+            let order = match (new.peek(), old.peek()) {
+                (None, None) => return changed,
+                (Some(_), None) => std::cmp::Ordering::Less,
+                (None, Some(_)) => std::cmp::Ordering::Greater,
+                (Some((new, _)), Some((old, _))) => new.cmp(old),
+            };
+            let newer = if order.is_le() { new.next() } else { None };
+            let older = if order.is_ge() { old.next() } else { None };
+            let digest = |line: Option<(&'a str, Option<&'a str>)>| line.and_then(|(_, digest)| digest);
+            if digest(newer).is_none() || digest(newer) != digest(older) {
+                changed.extend(newer.or(older).map(|(package, _)| package));
+            }
+        }
+    }
+
+    /// Every package, as [`Advisories::changed_since`] has them.
+    pub(super) fn packages(&self) -> impl Iterator<Item = &str> {
+        lines(&self.table).map(|(package, _)| package)
     }
 
     /// Where the first line begins that is not before `wanted`.
@@ -110,6 +143,14 @@ impl Advisories {
         }
         low
     }
+}
+
+/// The lines of a table: the package, and the digest of its records where there is one.
+fn lines(table: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
+    table.lines().map(|line| {
+        let end = line.match_indices('\t').nth(2).map_or(line.len(), |(at, _)| at);
+        (line.get(..end).unwrap_or(line), line.get(end..).and_then(|rest| rest.split('\t').nth(3)))
+    })
 }
 
 fn unpack(packed: &[u8]) -> std::io::Result<Vec<u8>> {

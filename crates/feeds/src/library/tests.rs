@@ -223,3 +223,33 @@ fn progress_ends_with_the_whole_of_each_file() {
     assert_eq!(last.len(), 4);
     assert!(last.values().all(|(done, total)| done == total), "{last:?}");
 }
+
+#[test]
+fn what_changed_since_an_older_library_is_told_by_package() {
+    let (_folder, raw, into) = folders();
+    import(&raw, &into, false);
+    let older = Library::open(&into).unwrap();
+    assert!(older.changed_since(&older).is_empty());
+    // p3 goes, p20 comes, p5 has another fixed version; the export is another file.
+    let export = tracker(names(21).filter(|name| name != "p3"));
+    let (before, from_five) = export.split_at(export.find("\"p5\"").unwrap());
+    fs::write(raw.join("tracker.json"), format!("{before}{}", from_five.replacen("2-1", "2-2", 1))).unwrap();
+    import(&raw, &into, false);
+    let newer = Library::open(&into).unwrap();
+    let package = |name: &str| ["debian", "bookworm", name].map(str::to_owned);
+    let expected = ["p20", "p3", "p5"].map(package);
+    assert_eq!(newer.changed_since(&older), expected);
+    assert_eq!(older.changed_since(&newer), expected);
+    // A feed that is gone, or new, changes each of its packages.
+    let osv = into.join(newer.feed("osv-debian").unwrap().file());
+    fs::remove_file(osv).unwrap();
+    let without = Library::open(&into).unwrap();
+    assert_eq!(without.changed_since(&newer), [package("p7")]);
+    assert_eq!(newer.changed_since(&without), [package("p7")]);
+    // Scores and catalogues say nothing of builds.
+    fs::write(raw.join("epss_scores.csv"), EPSS.replace("0.5", "0.6")).unwrap();
+    import(&raw, &into, false);
+    let scored = Library::open(&into).unwrap();
+    assert_ne!(scored.digest(), newer.digest());
+    assert!(scored.changed_since(&newer).is_empty());
+}

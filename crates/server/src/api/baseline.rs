@@ -114,15 +114,10 @@ pub(crate) async fn describe(web: &Web, name: &str) -> Result<Row, Problem> {
 pub(crate) async fn counts(web: &Web) -> Result<BTreeMap<(String, String), Verdicts>, Problem> {
     let subjects = web.store.subjects().await?;
     let mut counts: BTreeMap<(String, String), Verdicts> = BTreeMap::new();
-    for ((number, plane), assets) in web.store.plane_counts().await? {
+    for (number, standings) in web.store.standings().await? {
         let Some(subject) = subjects.get(&number) else { continue };
         let verdicts = counts.entry((subject.baseline.clone(), subject.rule.clone())).or_default();
-        match plane.as_str() {
-            "met" => verdicts.met += assets,
-            "not_met" => verdicts.not_met += assets,
-            "unknown" => verdicts.unknown += assets,
-            _ => {}
-        }
+        verdicts.add(Verdicts { met: standings.met, not_met: standings.not_met, unknown: standings.unknown });
     }
     Ok(counts)
 }

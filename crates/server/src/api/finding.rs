@@ -11,19 +11,18 @@ use bartizan_core::finding::Subject;
 use bartizan_core::severity::Severity;
 use bartizan_core::verdict::Verdict;
 use bartizan_core::vulnerability::matching;
-use roaring::RoaringBitmap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::openapi::Shape;
 use crate::auth::READERS;
-use crate::problem::Problem;
+use crate::problem::{Problem, Query};
 use crate::web::{Route, Web};
 
 pub mod affected;
+pub mod fleet;
 
-/// The most pairs of build and vulnerability that one look over the fleet takes in.
-const PAIRS_LIMIT: usize = 1_000_000;
+pub use fleet::{Filter, List};
 
 /// One finding on one asset.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -60,6 +59,9 @@ pub struct Group {
     pub severity: String,
     /// How many assets have it.
     pub assets: u64,
+    /// Of how many assets nobody can say whether they have it.
+    #[serde(default)]
+    pub unknown: u64,
     pub action: String,
     pub fix_state: Option<String>,
     /// The day by which the catalogue of exploited vulnerabilities wants it gone.
@@ -68,16 +70,10 @@ pub struct Group {
     pub epss_millionths: Option<u32>,
 }
 
-/// Everything that is wrong, over the fleet.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct List {
-    pub findings: Vec<Group>,
-}
-
 /// What each of these routes reads and answers with.
 pub(super) fn shapes() -> Vec<Shape> {
     vec![
-        Shape::get::<List>("/api/v1/findings"),
+        Shape::get::<List>("/api/v1/findings").query::<Filter>(),
         Shape::get::<affected::Affected>("/api/v1/findings/{kind}/{subject}").query::<affected::Object>(),
     ]
 }
@@ -87,8 +83,12 @@ pub(super) fn routes() -> Vec<Route> {
         method: Method::GET,
         path: "/api/v1/findings",
         roles: Some(READERS),
-        summary: Some("List what is wrong over the fleet, each with how many assets have it."),
-        handler: get(|State(web): State<Web>| async move { list(&web).await.map(Json) }),
+        summary: Some(
+            "List what is wrong over the fleet, the worst first, each with how many assets have it.",
+        ),
+        handler: get(|State(web): State<Web>, Query(filter): Query<Filter>| async move {
+            fleet::list(&web, &filter).await.map(Json)
+        }),
     };
     vec![list, affected::route()]
 }
@@ -172,77 +172,21 @@ async fn vulnerabilities(
 }
 
 /// What the feeds know of its exploitation: the catalogue's due day, and the probability in millionths.
-fn exploitation(web: &Web, vulnerability: &str) -> (Option<String>, Option<u32>) {
+pub(super) fn exploitation(web: &Web, vulnerability: &str) -> (Option<String>, Option<u32>) {
     let Some(library) = web.feeds.get() else { return (None, None) };
     let due = library.kev(vulnerability).map(|exploited| exploited.due.clone());
     (due, library.epss(vulnerability).map(|estimate| estimate.probability_millionths))
 }
 
 fn action(told: &matching::Match) -> String {
-    match (&told.fixed, told.fix_state) {
-        (Some(fixed), _) => format!("update {} to {fixed}", told.source),
-        (None, Some(state)) => format!("no fix: {}", state.as_str().replace('_', " ")),
+    act(&told.source, told.fixed.as_deref(), told.fix_state.map(matching::FixState::as_str))
+}
+
+/// What to do about a vulnerability of a source package.
+pub(crate) fn act(source: &str, fixed: Option<&str>, fix_state: Option<&str>) -> String {
+    match (fixed, fix_state) {
+        (Some(fixed), _) => format!("update {source} to {fixed}"),
+        (None, Some(state)) => format!("no fix: {}", state.replace('_', " ")),
         (None, None) => String::new(),
     }
-}
-
-/// Everything that is wrong over the fleet, the worst first.
-pub(crate) async fn list(web: &Web) -> Result<List, Problem> {
-    let mut groups = deviations(web).await?;
-    let present = web.store.present_by_tuple().await?;
-    let mut by_name: BTreeMap<(String, String), (Severity, matching::Match, RoaringBitmap)> = BTreeMap::new();
-    for (vulnerability, known) in web.store.affected(PAIRS_LIMIT).await? {
-        let Some(assets) = present.get(&known.tuple) else { continue };
-        let severity = known.found.severity.as_ref().map_or(Severity::Medium, |rating| rating.rating);
-        let key = (vulnerability, known.found.source.clone());
-        let entry = by_name.entry(key).or_insert_with(|| (severity, known.found, RoaringBitmap::new()));
-        entry.0 = entry.0.max(severity);
-        entry.2 |= assets;
-    }
-    for ((vulnerability, source), (severity, told, assets)) in by_name {
-        let known = exploitation(web, &vulnerability);
-        let group = Group {
-            kind: "vulnerability".to_owned(),
-            subject: vulnerability,
-            object: source,
-            title: told.evidence.clone(),
-            severity: severity.to_string(),
-            assets: assets.len(),
-            action: action(&told),
-            fix_state: told.fix_state.map(|state| state.as_str().to_owned()),
-            kev_due: known.0,
-            epss_millionths: known.1,
-        };
-        groups.push((severity, group));
-    }
-    groups.sort_by(|(a, x), (b, y)| {
-        b.cmp(a).then_with(|| y.assets.cmp(&x.assets)).then_with(|| x.subject.cmp(&y.subject))
-    });
-    Ok(List { findings: groups.into_iter().map(|(_, group)| group).collect() })
-}
-
-async fn deviations(web: &Web) -> Result<Vec<(Severity, Group)>, Problem> {
-    let mut groups = Vec::new();
-    // Whichever values a rule was judged with, it is one.
-    for ((baseline, name), verdicts) in super::baseline::counts(web).await? {
-        if verdicts.not_met == 0 {
-            continue;
-        }
-        let rule = web.policies.rule(&baseline, &name).await?;
-        let severity = rule.as_ref().map_or(Severity::Medium, |rule| rule.severity);
-        let group = Group {
-            kind: "deviation".to_owned(),
-            subject: format!("{baseline}/{name}"),
-            object: String::new(),
-            title: rule.as_ref().map_or(name, |rule| rule.title.clone()),
-            severity: severity.to_string(),
-            assets: verdicts.not_met,
-            action: rule.map(|rule| rule.remediation).unwrap_or_default(),
-            fix_state: None,
-            kev_due: None,
-            epss_millionths: None,
-        };
-        groups.push((severity, group));
-    }
-    Ok(groups)
 }

@@ -4,9 +4,6 @@ use axum::extract::State;
 use axum::http::Method;
 use axum::response::Json;
 use axum::routing::get;
-use bartizan_core::asset::Life;
-use bartizan_core::severity::Severity;
-use bartizan_core::vulnerability::matching::FixState;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -30,6 +27,16 @@ pub struct Posture {
     pub fixable: u64,
     /// Those rated high or critical.
     pub severe: u64,
+    /// Vulnerabilities of which nobody can say whether they affect some asset.
+    pub vulnerabilities_unknown: u64,
+    /// Assets whose builds no feed speaks of: what they have is unknown.
+    pub assets_unknown: u64,
+    /// Builds that no feed was asked about yet.
+    pub builds_waiting: u64,
+    /// When the newest report that the figures hold was recorded; none before the first.
+    pub as_of: Option<String>,
+    /// Reports that changed something, and that the figures don't hold yet.
+    pub reports_waiting: u64,
     pub open_alerts: u64,
     /// Open alerts that nobody has taken on.
     pub unacknowledged: u64,
@@ -58,31 +65,22 @@ pub(super) fn routes() -> Vec<Route> {
 /// How the fleet stands.
 pub async fn posture(web: &Web) -> Result<Posture, Problem> {
     let mut posture = Posture::default();
-    let mut after = None;
-    loop {
-        let page = web.store.assets(after, bartizan_store::asset::PAGE_LIMIT).await?;
-        let Some(last) = page.last() else { break };
-        after = Some(last.number);
-        let retired = page.iter().filter(|asset| asset.life == Life::Retired).count() as u64;
-        posture.retired += retired;
-        posture.assets += page.len() as u64 - retired;
+    (posture.assets, posture.retired) = web.store.asset_counts().await?;
+    for standings in web.store.standings().await?.into_values() {
+        posture.met += standings.met;
+        posture.not_met += standings.not_met;
+        posture.unknown += standings.unknown;
     }
-    for ((_, plane), count) in web.store.plane_counts().await? {
-        match plane.as_str() {
-            "met" => posture.met += count,
-            "not_met" => posture.not_met += count,
-            "unknown" => posture.unknown += count,
-            _ => {}
-        }
-    }
-    for finding in super::finding::list(web).await?.findings {
-        if finding.kind == "vulnerability" {
-            posture.vulnerabilities += 1;
-            posture.fixable += u64::from(finding.fix_state.as_deref() == Some(FixState::Published.as_str()));
-            let severity: Severity = finding.severity.parse().unwrap_or(Severity::None);
-            posture.severe += u64::from(severity >= Severity::High);
-        }
-    }
+    let totals = web.store.vulnerability_totals().await?;
+    posture.vulnerabilities = totals.open;
+    posture.fixable = totals.fixable;
+    posture.severe = totals.severe;
+    posture.vulnerabilities_unknown = totals.unknown;
+    posture.assets_unknown = super::vulnerability::uncovered(web).await?.iter().map(|row| row.assets).sum();
+    let as_of = web.store.as_of().await?;
+    posture.as_of = as_of.at.map(|at| at.to_string());
+    posture.reports_waiting = as_of.waiting;
+    posture.builds_waiting = as_of.builds;
     for alert in web.store.alerts(true, bartizan_store::alert::PAGE_LIMIT).await? {
         posture.open_alerts += 1;
         posture.unacknowledged += u64::from(alert.acknowledged.is_none());

@@ -5,33 +5,14 @@ use askama::filters::HtmlSafe;
 use axum::extract::{Path, Query, State};
 use axum::http::Method;
 use axum::routing::get;
-use serde::Deserialize;
 
 use super::frame::{Place, Section};
 use super::part::{self, Now};
 use super::{Answer, Asked};
 use crate::api::finding::affected::{Affected, Object, affected};
-use crate::api::finding::{self, Group};
+use crate::api::finding::{self, Filter, Group, fleet};
 use crate::auth::READERS;
 use crate::web::{Route, Web};
-
-/// The most groups on one page.
-const PAGE_LIMIT: usize = 100;
-
-/// Which findings are asked for: what is empty asks for nothing.
-#[derive(Clone, Debug, Default, Deserialize)]
-struct Filter {
-    #[serde(default)]
-    kind: String,
-    #[serde(default)]
-    severity: String,
-    /// What the subject, object or title holds, in any case.
-    #[serde(default)]
-    text: String,
-    /// How many groups come before the page.
-    #[serde(default)]
-    from: usize,
-}
 
 #[derive(Template)]
 #[template(path = "finding/form.html")]
@@ -46,8 +27,8 @@ impl HtmlSafe for Fields {}
 struct List {
     findings: Vec<Group>,
     /// How many there are with this filter, and without.
-    found: usize,
-    all: usize,
+    found: u64,
+    all: u64,
     from: usize,
     /// Where the next page is; none on the last.
     next: Option<String>,
@@ -64,21 +45,11 @@ struct One {
 
 impl HtmlSafe for One {}
 
-impl Filter {
-    fn takes(&self, group: &Group) -> bool {
-        let text = self.text.trim().to_lowercase();
-        let holds = |field: &str| field.to_lowercase().contains(&text);
-        (self.kind.is_empty() || self.kind == group.kind)
-            && (self.severity.is_empty() || self.severity == group.severity)
-            && (text.is_empty()
-                || [&group.subject, &group.object, &group.title].into_iter().any(|f| holds(f)))
-    }
-
-    /// The same, from another place on.
-    fn path(&self, from: usize) -> String {
-        let [kind, severity, text] = [&self.kind, &self.severity, &self.text].map(|text| part::segment(text));
-        format!("/findings?kind={kind}&severity={severity}&text={text}&from={from}")
-    }
+/// The path of the page that this filter asks for, from another place on.
+fn path(filter: &Filter, from: usize) -> String {
+    let Filter { kind, severity, text, .. } = filter;
+    let [kind, severity, text] = [kind, severity, text].map(|text| part::segment(text));
+    format!("/findings?kind={kind}&severity={severity}&text={text}&from={from}")
 }
 
 pub(super) fn routes() -> Vec<Route> {
@@ -102,13 +73,8 @@ async fn one(
 }
 
 async fn list(State(web): State<Web>, asked: Asked, Query(filter): Query<Filter>) -> Answer {
-    let mut findings = finding::list(&web).await?.findings;
-    let all = findings.len();
-    findings.retain(|group| filter.takes(group));
-    let (found, from) = (findings.len(), filter.from.min(findings.len()));
-    let mut findings = findings.split_off(from);
-    let next = (findings.len() > PAGE_LIMIT).then(|| filter.path(from + PAGE_LIMIT));
-    findings.truncate(PAGE_LIMIT);
+    let finding::List { findings, found, all, next } = fleet::list(&web, &filter).await?;
+    let (from, next) = (filter.from, next.map(|next| path(&filter, next)));
     let place = Place::new(Section::Findings, "Findings").lead(
         "Obligations that are not met. One closes when the same scope looks again and finds the fault gone.",
     );

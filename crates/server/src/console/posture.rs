@@ -55,6 +55,7 @@ impl Part {
     fn quiet(&self) -> bool {
         self.alerts.is_empty()
             && self.posture.unknown == 0
+            && self.posture.assets_unknown == 0
             && self.posture.feeds > 0
             && self.posture.assets > 0
             && self.troubled().next().is_none()

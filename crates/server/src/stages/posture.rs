@@ -1,8 +1,8 @@
-//! The posture stage: takes transitions into the bitmaps, a shard at a time.
+//! The posture stage: takes transitions, and what feeds changed, into bitmaps and figures, a shard at
+//! a time.
 
-use bartizan_core::posture::index::{Edits, collect};
 use bartizan_store::log::Log;
-use bartizan_store::posture::{BATCH_LIMIT, STAGE};
+use tokio::time::Instant;
 
 use super::{Context, Error, Look};
 
@@ -10,18 +10,22 @@ pub(super) async fn look(context: Context) -> Result<Look, Error> {
     let store = &context.store;
     let mut more = Look::Done;
     for shard in store.shards(Log::Transition).await? {
-        let from = store.cursor(STAGE, shard).await?;
-        let transitions = store.transitions(shard, from, BATCH_LIMIT).await?;
-        let Some(last) = transitions.last() else { continue };
-        let mut edits = Edits::new();
-        for transition in &transitions {
-            collect(&mut edits, transition.number, &transition.changes);
+        let began = Instant::now();
+        let taken = store.take_in(shard).await?;
+        if taken.transitions + taken.matches == 0 {
+            continue;
         }
-        store.edit_index(shard, &edits, from, last.seq + 1).await?;
+        if taken.matches > 0 {
+            // Whoever tells of news looks up in the index who has it.
+            context.nudges.matches_counted();
+        }
         context.nudges.show();
-        if transitions.len() == BATCH_LIMIT {
+        if taken.more {
             more = Look::More;
         }
+        // While a fleet enrols there is always more: half of the time is the intake's, and what
+        // gathers meanwhile is taken in at once.
+        tokio::time::sleep(began.elapsed()).await;
     }
     Ok(more)
 }

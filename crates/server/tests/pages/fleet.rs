@@ -27,6 +27,7 @@ use bartizan_store::Place;
 use bartizan_store::asset::Identity;
 use bartizan_store::enrolment::Request;
 use bartizan_store::feed::Feed;
+use bartizan_store::matching::{Matched, Progress};
 use bartizan_store::report::{Report, SectionBody, Verdicts};
 use bartizan_store::subject::Subject;
 use rand::SeedableRng as _;
@@ -288,9 +289,12 @@ pub(crate) async fn fill(app: &App) -> Vec<Asset> {
         assets.push(asset);
     }
     let feed = digest("feed");
-    let waiting = store.tuples_to_match(&feed, 100).await.unwrap();
-    let judged: Vec<_> = waiting.iter().map(|(number, tuple)| (*number, matches(&tuple.source))).collect();
-    store.put_matches(&judged, &feed, ago(600)).await.unwrap();
+    let waiting = store.tuples_from(0, 100).await.unwrap();
+    let judged = |(tuple, of): (u32, Tuple)| Matched { tuple, covered: true, matches: matches(&of.source) };
+    let judged: Vec<Matched> = waiting.into_iter().map(judged).collect();
+    let progress = Progress::Tuples(0, judged.len().try_into().unwrap());
+    store.put_matches(&judged, &feed, progress, ago(600)).await.unwrap();
+    app.web.nudges.matches();
     let told = Feed {
         name: "debian-tracker".to_owned(),
         digest: feed,
@@ -313,6 +317,7 @@ async fn settle(app: &App) {
         loop {
             let posture = api::posture::posture(&app.web).await.unwrap();
             if posture.met + posture.not_met + posture.unknown == 18
+                && posture.vulnerabilities == 5
                 && posture.open_alerts >= 5
                 && posture.ledger > 0
             {

@@ -13,6 +13,8 @@ use bartizan_store::{Place, Store};
 
 mod acceptance;
 mod access;
+mod matching;
+mod posture;
 mod suite;
 
 static SCHEMAS: AtomicU32 = AtomicU32::new(0);
@@ -63,7 +65,9 @@ on_both! {
     a_section_whose_body_nobody_sent_is_wanted,
     what_a_whole_report_leaves_out_is_withdrawn,
     the_index_follows_the_transitions_and_can_be_rebuilt,
-    a_cursor_that_somebody_else_moved_is_a_conflict,
+    looks_that_meet_take_in_each_transition_once,
+    figures_equal_a_full_count_after_any_moves,
+    vulnerabilities_are_paged_the_worst_first,
     a_key_with_one_use_enrols_one_host,
     an_expired_key_uses_nothing_up,
     retiring_clears_the_posture,
@@ -79,5 +83,6 @@ on_both! {
     the_ledger_numbers_each_sources_entries_in_order_and_verifies,
     replicas_that_number_at_once_lose_nothing,
     matches_keep_their_first_time,
+    changed_matches_are_logged_once,
     concurrent_reports_of_many_assets_number_their_transitions_in_order,
 }

@@ -14,12 +14,11 @@ use bartizan_core::monitoring::alert::{self, Step};
 use bartizan_core::monitoring::notification::{Occasion, Sent};
 use bartizan_core::monitoring::signal::{Kind, Signal, State};
 use bartizan_core::person::Person;
-use bartizan_core::posture::index::{About, Edits, Plane, collect};
 use bartizan_core::selector::Labels;
 use bartizan_core::severity::Severity;
 use bartizan_core::time::{Duration, Timestamp};
 use bartizan_core::verdict::Verdict;
-use bartizan_core::vulnerability::matching::{self, Match, Tuple};
+use bartizan_core::vulnerability::matching::Tuple;
 use bartizan_ledger::checkpoint::Signer;
 use bartizan_ledger::entry::Body;
 use bartizan_store::Store;
@@ -34,14 +33,14 @@ use bartizan_store::notification::{Notification, State as Sending};
 use bartizan_store::report::{Outcome, Report, SectionBody, Verdicts};
 use bartizan_store::subject::Subject;
 
-const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
-fn later(s: u32) -> Timestamp {
+pub(crate) fn later(s: u32) -> Timestamp {
     NOW.plus(Duration::from_secs(s))
 }
 
-fn secret(word: &str) -> Digest {
+pub(crate) fn secret(word: &str) -> Digest {
     Digest::of_bytes(word.as_bytes())
 }
 
@@ -70,7 +69,7 @@ fn request(word: &str, number: u8) -> Request {
     }
 }
 
-async fn enrol(store: &Store, number: u8) -> Asset {
+pub(crate) async fn enrol(store: &Store, number: u8) -> Asset {
     let word = format!("secret {number}");
     let grant_id = EnrolmentKeyId::mint(NOW, [number; 10]);
     let grant = Grant {
@@ -86,11 +85,11 @@ async fn enrol(store: &Store, number: u8) -> Asset {
     store.enrol(request(&word, number)).await.unwrap().unwrap()
 }
 
-fn subject(rule: &str) -> Subject {
+pub(crate) fn subject(rule: &str) -> Subject {
     Subject { baseline: "debian-12".to_owned(), rule: rule.to_owned(), check: secret(rule) }
 }
 
-fn report(asset: &Asset, sequence: u64, looks: &[(&str, Verdict)]) -> Report {
+pub(crate) fn report(asset: &Asset, sequence: u64, looks: &[(&str, Verdict)]) -> Report {
     let at = later(u32::try_from(sequence).unwrap());
     Report {
         number: asset.number,
@@ -110,11 +109,11 @@ fn report(asset: &Asset, sequence: u64, looks: &[(&str, Verdict)]) -> Report {
     }
 }
 
-async fn commit(store: &Store, report: Report) -> Outcome {
+pub(crate) async fn commit(store: &Store, report: Report) -> Outcome {
     store.commit_reports(&[report]).await.unwrap().remove(0)
 }
 
-fn tuple(name: &str) -> Tuple {
+pub(crate) fn tuple(name: &str) -> Tuple {
     Tuple {
         ecosystem: "debian".to_owned(),
         release: "bookworm".to_owned(),
@@ -199,47 +198,6 @@ pub(crate) async fn what_a_whole_report_leaves_out_is_withdrawn(store: Store) {
     assert_eq!(store.transitions(0, 1, 10).await.unwrap()[0].changes.len(), 1);
 }
 
-async fn take_in(store: &Store) {
-    let from = store.cursor(bartizan_store::posture::STAGE, 0).await.unwrap();
-    let transitions = store.transitions(0, from, 100).await.unwrap();
-    let mut edits = Edits::new();
-    for transition in &transitions {
-        collect(&mut edits, transition.number, &transition.changes);
-    }
-    let to = transitions.last().map_or(from, |last| last.seq + 1);
-    store.edit_index(0, &edits, from, to).await.unwrap();
-}
-
-pub(crate) async fn the_index_follows_the_transitions_and_can_be_rebuilt(store: Store) {
-    let (one, two) = (enrol(&store, 1).await, enrol(&store, 2).await);
-    commit(&store, report(&one, 1, &[("r1", Verdict::NotMet)])).await;
-    commit(&store, report(&two, 1, &[("r1", Verdict::NotMet)])).await;
-    take_in(&store).await;
-    let bad = (About::Subject(0), Plane::NotMet);
-    assert_eq!(store.cohorts(0, bad).await.unwrap().all().len(), 2);
-    commit(&store, report(&two, 2, &[("r1", Verdict::Met)])).await;
-    let present = Report { tuples: Some(vec![tuple("openssl")]), ..report(&one, 2, &[]) };
-    commit(&store, present).await;
-    take_in(&store).await;
-    let before = store.cohorts(0, bad).await.unwrap();
-    assert_eq!(before.all().iter().collect::<Vec<_>>(), [one.number]);
-    assert_eq!(store.present(&[0]).await.unwrap().iter().collect::<Vec<_>>(), [one.number]);
-    let counts = store.plane_counts().await.unwrap();
-    assert_eq!(counts.get(&(0, "assigned".to_owned())), Some(&2));
-    store.drop_index().await.unwrap();
-    assert!(store.plane_counts().await.unwrap().is_empty());
-    take_in(&store).await;
-    assert_eq!(store.cohorts(0, bad).await.unwrap(), before);
-    assert_eq!(store.plane_counts().await.unwrap(), counts);
-}
-
-pub(crate) async fn a_cursor_that_somebody_else_moved_is_a_conflict(store: Store) {
-    store.edit_index(0, &Edits::new(), 0, 3).await.unwrap();
-    let error = store.edit_index(0, &Edits::new(), 0, 5).await.unwrap_err();
-    assert_eq!(error.class(), bartizan_core::error::Class::Conflict);
-    assert_eq!(store.cursor(bartizan_store::posture::STAGE, 0).await.unwrap(), 3);
-}
-
 pub(crate) async fn a_key_with_one_use_enrols_one_host(store: Store) {
     create_key(&store, "k", 1).await;
     let asset = store.enrol(request("k", 1)).await.unwrap().unwrap();
@@ -261,8 +219,9 @@ pub(crate) async fn retiring_clears_the_posture(store: Store) {
     let asset = enrol(&store, 1).await;
     commit(&store, report(&asset, 1, &[("r1", Verdict::NotMet)])).await;
     store.set_asset_life(&asset, Life::Retired, later(9)).await.unwrap();
-    take_in(&store).await;
-    assert!(store.plane_counts().await.unwrap().is_empty());
+    crate::posture::take_in(&store).await;
+    assert!(store.standings().await.unwrap().is_empty());
+    assert_eq!(store.asset_counts().await.unwrap(), (0, 1));
     assert_eq!(store.record(asset.number).await.unwrap().verdicts().count(), 0);
     assert_eq!(store.asset(asset.id).await.unwrap().unwrap().life, Life::Retired);
     // A report that was on its way brings nothing back.
@@ -449,6 +408,11 @@ pub(crate) use crate::acceptance::an_acceptance_that_has_ended_stays_so;
 pub(crate) use crate::access::{
     one_code_passes_one_of_two_that_show_it_at_once, who_is_disabled_has_no_session_and_no_link_any_more,
 };
+pub(crate) use crate::matching::{changed_matches_are_logged_once, matches_keep_their_first_time};
+pub(crate) use crate::posture::{
+    figures_equal_a_full_count_after_any_moves, looks_that_meet_take_in_each_transition_once,
+    the_index_follows_the_transitions_and_can_be_rebuilt, vulnerabilities_are_paged_the_worst_first,
+};
 
 pub(crate) async fn a_notification_is_claimed_once_and_reclaimed_after_a_crash(store: Store) {
     let alert = AlertId::mint(NOW, [3; 10]);
@@ -528,36 +492,6 @@ pub(crate) async fn replicas_that_number_at_once_lose_nothing(store: Store) {
     let numbered = one.unwrap_or(0) + two.unwrap_or(0);
     assert_eq!(numbered, 20);
     assert_eq!(store.checkpoint().await.unwrap().unwrap().size, 20);
-}
-
-pub(crate) async fn matches_keep_their_first_time(store: Store) {
-    let asset = enrol(&store, 1).await;
-    let present = Report { tuples: Some(vec![tuple("openssl"), tuple("bash")]), ..report(&asset, 1, &[]) };
-    commit(&store, present).await;
-    let feeds = secret("feeds");
-    let waiting = store.tuples_to_match(&feeds, 10).await.unwrap();
-    assert_eq!(waiting.len(), 2);
-    let found = |evidence: &str| Match {
-        vulnerability: "CVE-2024-1".to_owned(),
-        advisories: Vec::new(),
-        source: "openssl".to_owned(),
-        verdict: matching::Verdict::Affected,
-        fix_state: None,
-        fixed: None,
-        severity: None,
-        feed: "debian-tracker".to_owned(),
-        evidence: evidence.to_owned(),
-    };
-    let matched: Vec<_> = waiting.iter().map(|(number, _)| (*number, vec![found("1 < 2")])).collect();
-    store.put_matches(&matched, &feeds, later(1)).await.unwrap();
-    assert!(store.tuples_to_match(&feeds, 10).await.unwrap().is_empty());
-    let matched: Vec<_> = waiting.iter().map(|(number, _)| (*number, vec![found("1 < 3")])).collect();
-    store.put_matches(&matched, &secret("newer feeds"), later(2)).await.unwrap();
-    let known = store.matches_of("CVE-2024-1").await.unwrap();
-    assert_eq!(known.len(), 2);
-    assert!(known.iter().all(|known| known.known_at == later(1) && known.found.evidence == "1 < 3"));
-    store.put_matches(&[(0, Vec::new())], &feeds, later(3)).await.unwrap();
-    assert_eq!(store.matches(&[0, 1]).await.unwrap().len(), 1);
 }
 
 pub(crate) async fn concurrent_reports_of_many_assets_number_their_transitions_in_order(store: Store) {

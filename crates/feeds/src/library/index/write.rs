@@ -17,6 +17,9 @@ const LEVEL: i32 = 3;
 /// The most runs of records that a feed may come in: a package and release of an advisory each.
 const RUNS: usize = 20_000_000;
 
+/// How much of a digest stands in a line: enough to tell a change, half of the room.
+const DIGEST_BYTES: usize = 16;
+
 /// Records on their way into a file: those of one package in one release lie together, wherever in
 /// the feed they stood, and memory holds but their places.
 #[derive(Debug)]
@@ -93,7 +96,10 @@ impl Spool {
                 let block = packer.compress(&lines)?;
                 out.write_all(&block)?;
                 if let Some(run) = runs.first() {
-                    writeln!(table, "{}\t{offset}\t{}", run.key, block.len())?;
+                    let digest = Digest::of_bytes(&lines);
+                    let digest =
+                        hex::encode(digest.as_bytes().first_chunk::<DIGEST_BYTES>().unwrap_or(&[0; _]));
+                    writeln!(table, "{}\t{offset}\t{}\t{digest}", run.key, block.len())?;
                 }
                 offset += block.len() as u64;
             }

@@ -10,12 +10,12 @@ use bartizan_core::time::Timestamp;
 use bartizan_core::verdict::Verdict;
 use bartizan_core::vulnerability::matching;
 use bartizan_store::log::Log;
-use bartizan_store::tuple::Known;
+use bartizan_store::matching::Known;
 use roaring::RoaringBitmap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Group, list};
+use super::{Group, fleet};
 use crate::api::Answer;
 use crate::auth::READERS;
 use crate::problem::{Problem, Query};
@@ -80,9 +80,7 @@ pub(crate) async fn affected(
     subject: &str,
     object: &str,
 ) -> Result<Affected, Problem> {
-    let named = |group: &Group| group.kind == kind && group.subject == subject && group.object == object;
-    let finding = list(web).await?.findings.into_iter().find(named);
-    let finding = finding.ok_or_else(|| {
+    let finding = fleet::one(web, kind, subject, object).await?.ok_or_else(|| {
         Problem::not_found("finding", subject)
             .hint("nothing in the fleet has it now: it was fixed or withdrawn, or never was")
     })?;

@@ -1,0 +1,84 @@
+//! News: what changed feeds say of builds that are there, told for every host that has them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bartizan_core::monitoring::signal::{Signal, State};
+use bartizan_core::posture::AssetNumber;
+use bartizan_store::log::Log;
+use bartizan_store::matching::{Change, Moved};
+use bartizan_store::posture::MATCHES;
+
+use super::{Context, Error, Look, signal};
+
+/// Its cursor in the log of what changed in matches.
+const STAGE: &str = "matching/news";
+
+/// Changes looked at in one go.
+const CHANGES_BATCH: usize = 500;
+
+/// Signals appended in one transaction: what else is written waits for no more than these.
+const SIGNALS_BATCH: usize = 2_000;
+
+/// Tells what the posture's figures already show: the hosts are found in the same index.
+pub(super) async fn look(context: &Context) -> Result<Look, Error> {
+    let store = &context.store;
+    let from = store.cursor(STAGE, 0).await?;
+    let mut counted = store.head(Log::Match, 0).await?;
+    for shard in store.shards(Log::Transition).await? {
+        counted = counted.min(store.cursor(MATCHES, shard).await?);
+    }
+    let mut changes = store.match_changes(from, CHANGES_BATCH).await?;
+    changes.retain(|change| change.seq < counted);
+    let Some(last) = changes.last() else { return Ok(Look::Done) };
+    let cursor = (STAGE, 0, from, last.seq + 1);
+    let whole = changes.len() == CHANGES_BATCH;
+    let signals = told(context, &changes).await?;
+    // A crash between two of these tells the first again; an alert knows whom it has.
+    let mut batches = signals.chunks(SIGNALS_BATCH).peekable();
+    if batches.peek().is_none() {
+        store.commit_signals(&[], cursor).await?;
+    }
+    while let Some(batch) = batches.next() {
+        match batches.peek() {
+            Some(_) => store.append_signals(batch).await?,
+            None => store.commit_signals(batch, cursor).await?,
+        }
+        context.nudges.alert();
+    }
+    Ok(if whole { Look::More } else { Look::Done })
+}
+
+async fn told(context: &Context, changes: &[Change]) -> Result<Vec<(AssetNumber, Signal)>, Error> {
+    // One signal for each host, vulnerability and source package, however many builds of it a host has.
+    let mut moved: BTreeMap<(AssetNumber, &str, &str), &Moved> = BTreeMap::new();
+    for change in changes.iter().filter(|change| !change.first) {
+        let news: Vec<&Moved> =
+            change.moved.iter().filter(|moved| moved.was.is_some() != moved.is.is_some()).collect();
+        if news.is_empty() {
+            continue;
+        }
+        for host in context.store.present(&[change.tuple]).await? {
+            for news in &news {
+                let key = (host, news.vulnerability.as_str(), change.source.as_str());
+                let held = moved.entry(key).or_insert(news);
+                if news.is.is_some() {
+                    *held = news;
+                }
+            }
+        }
+    }
+    let hosts: BTreeSet<AssetNumber> = moved.keys().map(|(host, ..)| *host).collect();
+    let hosts: Vec<AssetNumber> = hosts.into_iter().collect();
+    let assets = context.store.assets_by_number(&hosts).await?;
+    let now = context.ambient.now();
+    let signals = moved.into_iter().filter_map(|((host, name, source), moved)| {
+        let asset = assets.get(&host)?;
+        let (told, state) = match (&moved.is, &moved.was) {
+            (Some(told), _) => (told, State::Firing),
+            (None, Some(told)) => (told, State::Resolved),
+            (None, None) => return None,
+        };
+        Some((host, signal(asset, source, name, told, state, now)))
+    });
+    Ok(signals.collect())
+}
