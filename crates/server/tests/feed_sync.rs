@@ -224,6 +224,7 @@ async fn a_server_fetches_from_the_sources_that_are_applied_and_shows_which_give
         agents: loopback,
         names: Vec::new(),
         pacing: bartizan_server::intake::Pacing::default(),
+        demo: false,
     };
     let app = App::start(&settings, Ambient::new(|| T, StdRng::seed_from_u64(1))).await.unwrap();
     let document = format!(
