@@ -309,7 +309,23 @@ pub fn preview<'a>(
 impl Acceptance {
     /// Whether a finding counts as accepted now; `asset` are its asset's labels.
     pub fn covers(&self, subject: &Subject, asset: &Labels, now: Timestamp) -> bool {
-        matches!(self.state, State::InForce { .. }) && now < self.until && self.scope.contains(subject, asset)
+        self.is_in_force(now) && self.scope.contains(subject, asset)
+    }
+
+    /// Whether it lies over the findings of its scope now.
+    pub fn is_in_force(&self, now: Timestamp) -> bool {
+        matches!(self.state, State::InForce { .. }) && now < self.until
+    }
+
+    /// Its word: `proposed`, `approved`, `in_force`, `flagged` or `ended`.
+    pub fn word(&self, now: Timestamp) -> &'static str {
+        match &self.state {
+            _ if self.has_ended(now) => "ended",
+            State::Proposed => "proposed",
+            State::Approved { .. } => "approved",
+            State::InForce { flag: Some(_), .. } => "flagged",
+            State::InForce { .. } | State::Ended { .. } => "in_force",
+        }
     }
 
     /// Whether it has ended, be it that nobody wrote its expiry down yet.

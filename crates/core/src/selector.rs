@@ -77,6 +77,11 @@ impl Matcher {
         &self.label
     }
 
+    /// The one value that it holds for, where there is but one.
+    pub fn exactly(&self) -> Option<&str> {
+        (self.operator == Operator::Equal).then_some(self.value.as_str())
+    }
+
     /// Whether it holds for these labels.
     pub fn matches(&self, labels: &Labels) -> bool {
         let value = labels.get(&self.label).map_or("", String::as_str);

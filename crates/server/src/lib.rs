@@ -7,6 +7,7 @@
 //! Read first: [`App`] (how it starts and stops), [`intake::Intake`] (what agents send),
 //! [`stages`] (what is derived, and by whom).
 
+pub mod acceptance;
 pub mod ambient;
 pub mod api;
 pub mod app;

@@ -20,6 +20,7 @@ pub struct Nudges {
 pub(crate) struct Stages {
     pub(crate) posture: Notify,
     pub(crate) matching: Notify,
+    pub(crate) acceptance: Notify,
     pub(crate) alert: Notify,
     pub(crate) change: Notify,
     pub(crate) person: Notify,
@@ -53,8 +54,22 @@ impl Nudges {
         self.stages.alert.notify_one();
     }
 
+    /// The bitmaps of posture moved.
+    pub fn posture_moved(&self) {
+        self.stages.acceptance.notify_one();
+        self.show();
+    }
+
+    /// Acceptances changed: what they cover is open, or is not, and their owners may have to be told.
+    pub fn acceptances_changed(&self) {
+        self.stages.alert.notify_one();
+        self.stages.ledger.notify_one();
+        self.show();
+    }
+
     /// Somebody acted: every stage that rules on acts looks.
     pub fn decisions(&self) {
+        self.stages.acceptance.notify_one();
         self.stages.alert.notify_one();
         self.stages.change.notify_one();
         self.stages.person.notify_one();

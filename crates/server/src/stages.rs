@@ -22,6 +22,7 @@ use crate::nudge::{Nudges, Stages};
 use crate::policy::Policies;
 use crate::tasks::Tasks;
 
+pub mod acceptance;
 pub mod alert;
 pub mod change;
 pub mod incident;
@@ -33,7 +34,8 @@ mod posture;
 mod silence;
 
 /// The acts that stages other than the alert stage rule on, by how their names begin.
-const OWNED_ACTS: [&str; 4] = [change::ACTS, change::DECLARATIONS, incident::ACTS, person::ACTS];
+const OWNED_ACTS: [&str; 5] =
+    [acceptance::ACTS, change::ACTS, change::DECLARATIONS, incident::ACTS, person::ACTS];
 
 /// How long a stage that was not nudged sleeps at most.
 const TIMER: Duration = Duration::from_secs(2);
@@ -80,6 +82,7 @@ pub async fn start(context: &Context, tasks: &Tasks) {
     let stop = tasks.stopped();
     spawn("posture", context, tasks, &stop, |bells| &bells.posture, posture::look).await;
     spawn("matching", context, tasks, &stop, |bells| &bells.matching, matching::look).await;
+    spawn("acceptance", context, tasks, &stop, |bells| &bells.acceptance, acceptance::look).await;
     spawn("alert", context, tasks, &stop, |bells| &bells.alert, alert::look).await;
     spawn("change", context, tasks, &stop, |bells| &bells.change, change::look).await;
     spawn("person", context, tasks, &stop, |bells| &bells.person, person::look).await;

@@ -2,6 +2,8 @@
 
 use bartizan_core::acceptance::{Acceptance, State};
 use bartizan_core::id::AcceptanceId;
+use bartizan_core::monitoring::signal::Signal;
+use bartizan_core::posture::AssetNumber;
 use bartizan_core::time::Timestamp;
 use bartizan_ledger::entry::{Body, Salt};
 
@@ -19,6 +21,8 @@ pub struct Batch {
     pub cursors: Vec<(&'static str, u32, i64, i64)>,
     /// Each with a salt that hides its people and reason in the ledger's leaf.
     pub acceptances: Vec<(Acceptance, Salt)>,
+    /// What their owners have to be told, each on one asset.
+    pub signals: Vec<(AssetNumber, Signal)>,
     /// What it ruled on decisions, by their numbers.
     pub ruled: Vec<(i64, Outcome, Salt)>,
 }
@@ -75,6 +79,9 @@ impl Store {
                 serde_json::to_string(acceptance).map_err(|error| Error::corrupt("an acceptance", error))?;
             tx.stage("acceptance", "acceptance", now, &Body::Salted { text, salt: *salt }).await?;
         }
+        let signals: Vec<(AssetNumber, &Signal)> =
+            batch.signals.iter().map(|(number, signal)| (*number, signal)).collect();
+        tx.append_signals(&signals).await?;
         for (seq, outcome, salt) in &batch.ruled {
             tx.rule(*seq, outcome, now, *salt).await?;
         }

@@ -48,6 +48,25 @@ impl Scope {
         self.0.matches(&labels(subject, asset))
     }
 
+    /// Whether a finding about this could lie in it, on whichever asset: what the scope says of
+    /// assets is not looked at.
+    pub fn concerns(&self, subject: &Subject) -> bool {
+        let labels = subject.labels();
+        let ours = |matcher: &&Matcher| !of_asset(matcher.label(), subject);
+        self.0.matchers().iter().filter(ours).all(|matcher| matcher.matches(&labels))
+    }
+
+    /// Whether it chooses among the assets that have such a finding, too.
+    pub fn chooses_assets(&self, subject: &Subject) -> bool {
+        self.0.matchers().iter().any(|matcher| of_asset(matcher.label(), subject))
+    }
+
+    /// The one vulnerability that it is about, where it names one.
+    pub fn vulnerability(&self) -> Option<&str> {
+        let named = self.0.matchers().iter().filter(|matcher| matcher.label() == "vulnerability");
+        named.filter_map(Matcher::exactly).next()
+    }
+
     /// The selector, as written.
     pub const fn selector(&self) -> &Selector {
         &self.0
@@ -64,6 +83,12 @@ fn labels(subject: &Subject, asset: &Labels) -> Labels {
         labels.insert("asset".to_owned(), asset.to_string());
     }
     labels
+}
+
+/// Whether a label is one of the asset's, for a finding like this.
+fn of_asset(label: &str, subject: &Subject) -> bool {
+    let own = subject.asset().is_some() && matches!(label, "asset" | "class");
+    own || !SUBJECT_LABELS.contains(&label)
 }
 
 fn pins(matcher: &Matcher) -> bool {
@@ -103,6 +128,34 @@ mod tests {
         {
             assert!(scope(matchers).is_ok(), "{matchers:?}");
         }
+    }
+
+    #[test]
+    fn what_a_scope_says_of_the_finding_and_of_its_asset_are_told_apart() {
+        let asset = AssetId::mint(Timestamp::from_millis(1), [1; 10]);
+        let subject = |id: &str| Subject::Vulnerability {
+            asset,
+            id: id.to_owned(),
+            source_package: "openssl".to_owned(),
+        };
+        let ours = subject("CVE-2024-1");
+        for (matchers, concerns, chooses) in [
+            (&["vulnerability=CVE-2024-1"][..], true, false),
+            (&["vulnerability=CVE-2024-1", "service=web"], true, true),
+            (&["vulnerability=CVE-2024-1", "class=server"], true, true),
+            (&["vulnerability=CVE-2024-1", "package=zlib"], false, false),
+            (&["vulnerability=CVE-2024-1", "rule=x"], false, false),
+        ] {
+            let scope = scope(matchers).unwrap();
+            assert_eq!(
+                (scope.concerns(&ours), scope.chooses_assets(&ours)),
+                (concerns, chooses),
+                "{matchers:?}"
+            );
+            assert_eq!(scope.vulnerability(), Some("CVE-2024-1"));
+            assert!(!scope.concerns(&subject("CVE-2024-2")));
+        }
+        assert_eq!(scope(&["vulnerability=~CVE-2024-1"]).unwrap().vulnerability(), None);
     }
 
     #[test]

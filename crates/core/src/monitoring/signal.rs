@@ -34,6 +34,8 @@ pub enum Kind {
     Clone,
     /// An obligation's clock ran out.
     Clock,
+    /// A risk acceptance ended, or nobody can say any more whether its control holds.
+    Acceptance,
 }
 
 /// How the condition stands.
@@ -100,6 +102,7 @@ impl Kind {
             Kind::Fork => "fork",
             Kind::Clone => "clone",
             Kind::Clock => "clock",
+            Kind::Acceptance => "acceptance",
         }
     }
 }

@@ -19,7 +19,7 @@ pub(super) async fn look(context: Context) -> Result<Look, Error> {
             // Whoever tells of news looks up in the index who has it.
             context.nudges.matches_counted();
         }
-        context.nudges.show();
+        context.nudges.posture_moved();
         if taken.more {
             more = Look::More;
         }

@@ -79,6 +79,7 @@ on_both! {
     an_incident_its_timeline_and_its_alerts_are_one_transaction,
     an_alert_is_taken_by_one_incident_alone,
     an_acceptance_that_has_ended_stays_so,
+    what_an_owner_has_to_be_told_is_written_with_the_acceptance_or_not_at_all,
     a_notification_is_claimed_once_and_reclaimed_after_a_crash,
     the_ledger_numbers_each_sources_entries_in_order_and_verifies,
     replicas_that_number_at_once_lose_nothing,

@@ -404,7 +404,10 @@ pub(crate) async fn an_alert_is_taken_by_one_incident_alone(store: Store) {
     assert_eq!(store.incident(second.id).await.unwrap(), None);
 }
 
-pub(crate) use crate::acceptance::an_acceptance_that_has_ended_stays_so;
+pub(crate) use crate::acceptance::{
+    an_acceptance_that_has_ended_stays_so,
+    what_an_owner_has_to_be_told_is_written_with_the_acceptance_or_not_at_all,
+};
 pub(crate) use crate::access::{
     one_code_passes_one_of_two_that_show_it_at_once, who_is_disabled_has_no_session_and_no_link_any_more,
 };
