@@ -82,11 +82,22 @@ fn rows(findings: &[Group]) -> Rows {
             group.subject.clone(),
             group.object.clone(),
             group.assets.to_string(),
+            group.accepted.to_string(),
             group.kev_due.clone().unwrap_or_default(),
             group.title.clone(),
             group.action.clone(),
         ]
     };
-    let header = vec!["severity", "kind", "subject", "object", "assets", "exploited, due", "title", "action"];
+    let header = vec![
+        "severity",
+        "kind",
+        "subject",
+        "object",
+        "assets",
+        "accepted",
+        "exploited, due",
+        "title",
+        "action",
+    ];
     Rows { header, rows: findings.iter().map(row).collect() }
 }

@@ -7,6 +7,8 @@
 //! [`exit::Failure`] (how an error becomes words, a hint and an exit code).
 
 #[cfg(feature = "server")]
+mod acceptance;
+#[cfg(feature = "server")]
 mod alert;
 #[cfg(feature = "server")]
 mod apply;
@@ -71,6 +73,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    #[cfg(feature = "server")]
+    Acceptance(acceptance::Arguments),
     #[cfg(feature = "server")]
     Alert(alert::Arguments),
     #[cfg(feature = "server")]
@@ -148,6 +152,8 @@ fn run(arguments: Arguments) -> Result<exit::Answer, exit::Failure> {
     #[cfg(feature = "server")]
     let client = arguments.client.as_deref();
     match arguments.verb {
+        #[cfg(feature = "server")]
+        Verb::Acceptance(arguments) => acceptance::run(arguments, client),
         #[cfg(feature = "server")]
         Verb::Alert(arguments) => alert::run(arguments, client),
         #[cfg(feature = "server")]

@@ -8,6 +8,7 @@ mod client {
     pub(crate) mod house;
 }
 
+use bartizan_core::role::Role;
 use client::house::{House, bartizan, filters, shown};
 
 /// Compares what was shown with what was before, without what differs from run to run.
@@ -119,6 +120,62 @@ fn a_silence_has_an_owner_a_reason_and_an_end() {
         let said = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert!(refused.status.code() == Some(2) && said.contains(problem), "{said}");
     }
+}
+
+const GUARDED: &str = "kind: Baseline
+name: guarded
+spec:
+  title: Guarded hosts
+  rules:
+    - id: mark
+      title: The mark is there
+      severity: high
+      rationale: So that something can be wrong.
+      check: {file: {path: /etc/mark, exists: true}}
+      remediation: Make /etc/mark.
+    - id: people
+      title: The people are there
+      severity: high
+      rationale: So that something can hold meanwhile.
+      check: {file: {path: /etc/passwd, exists: true}}
+      remediation: Make /etc/passwd.
+";
+
+#[test]
+fn an_acceptance_is_looked_at_proposed_approved_by_security_and_withdrawn() {
+    let mut house = House::start();
+    let (_, path) = house.file("documents.yaml", GUARDED);
+    house.json(&["apply", "-f", &path]);
+    house.enrol_with("beta", 2);
+    let scope = ["rule=mark", "service=shop"];
+    let control = ["--rule", "guarded/people"];
+    frozen!("acceptance_preview", house.shown(&[&["acceptance", "preview"][..], &scope, &control].concat()));
+    frozen!("acceptance_unbounded", house.shown(&["acceptance", "preview", "service=shop"]));
+    let why = ["--reason", "the mark comes in May", "--until", "30d"];
+    let propose = [&["acceptance", "propose"][..], &scope, &control, &why].concat();
+    frozen!("acceptance_propose_dry_run", house.shown(&[&propose[..], &["--dry-run"]].concat()));
+    assert!(
+        house.json(&["acceptance", "list"]).as_array().unwrap().is_empty(),
+        "a dry run proposed something"
+    );
+    let id = house.json(&propose)["id"].as_str().unwrap().to_owned();
+    frozen!("acceptance_list", house.shown(&["acceptance", "list"]));
+    frozen!("acceptance_approve_own", house.shown(&["acceptance", "approve", &id]));
+    let security = house.client_of("sam", Role::Security);
+    let as_security =
+        |words: &[&str]| shown(&bartizan(words).args(["--client", &security]).output().unwrap());
+    frozen!("acceptance_approve_dry_run", as_security(&["acceptance", "approve", &id, "--dry-run"]));
+    frozen!("acceptance_approve", as_security(&["acceptance", "approve", &id]));
+    house.until_accepted(1);
+    frozen!("acceptance_show", house.shown(&["acceptance", "show", &id]));
+    let found = house.json(&["finding", "list", "--kind", "deviation"]);
+    assert_eq!((&found[0]["assets"], &found[0]["accepted"]), (&0.into(), &1.into()), "{found}");
+    frozen!("acceptance_review", as_security(&["acceptance", "review", &id, "--review-by", "14d"]));
+    let withdraw = ["acceptance", "withdraw", &id, "--reason", "the mark came early"];
+    frozen!("acceptance_withdraw_dry_run", house.shown(&[&withdraw[..], &["--dry-run"]].concat()));
+    frozen!("acceptance_withdraw", house.shown(&withdraw));
+    assert!(house.json(&["acceptance", "list"]).as_array().unwrap().is_empty());
+    assert_eq!(house.json(&["acceptance", "list", "--all"])[0]["state"], "ended");
 }
 
 #[test]

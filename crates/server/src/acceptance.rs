@@ -178,9 +178,19 @@ impl<'a> Look<'a> {
                 );
             }
             None => {
-                let known = self.store.affected(PAIRS_LIMIT).await?.into_iter();
-                faults
-                    .extend(known.map(|(id, known)| Fault::Vulnerability { id, source: known.found.source }));
+                let any = Filter::default();
+                for place in (0..PAIRS_LIMIT).step_by(PAGE_LIMIT) {
+                    let rows = self.store.vulnerabilities(&any, place, PAGE_LIMIT).await?;
+                    let whole = rows.len() == PAGE_LIMIT;
+                    let pairs = rows.into_iter().map(|row| row.pair);
+                    faults.extend(
+                        pairs
+                            .map(|pair| Fault::Vulnerability { id: pair.vulnerability, source: pair.source }),
+                    );
+                    if !whole {
+                        break;
+                    }
+                }
             }
         }
         faults.retain(|fault| scope.concerns(&fault.anywhere()));

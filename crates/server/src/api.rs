@@ -13,6 +13,7 @@ use std::time::Duration;
 use crate::problem::Problem;
 use crate::web::{Route, Web};
 
+pub mod acceptance;
 pub mod alert;
 pub mod asset;
 pub mod baseline;
@@ -39,6 +40,7 @@ const RULING: Duration = Duration::from_secs(1);
 /// The routes of every noun.
 pub fn routes() -> Vec<Route> {
     let nouns = [
+        acceptance::routes(),
         alert::routes(),
         asset::routes(),
         baseline::routes(),
@@ -64,6 +66,7 @@ pub fn routes() -> Vec<Route> {
 /// The shape of every route, with the name of its noun.
 pub(crate) fn shapes() -> Vec<(&'static str, openapi::Shape)> {
     let nouns = [
+        ("acceptance", acceptance::shapes()),
         ("alert", alert::shapes()),
         ("asset", asset::shapes()),
         ("baseline", baseline::shapes()),

@@ -19,6 +19,7 @@ use bartizan_core::role::Role;
 use crate::problem::Problem;
 use crate::web::{Route, Web};
 
+mod acceptance;
 mod act;
 mod alert;
 mod asset;
@@ -53,6 +54,7 @@ const FRAGMENT: HeaderName = HeaderName::from_static("hx-request");
 /// The routes of every page.
 pub(crate) fn routes() -> Vec<Route> {
     let nouns = [
+        acceptance::routes(),
         alert::routes(),
         asset::routes(),
         baseline::routes(),

@@ -102,7 +102,7 @@ impl House {
         };
         let ambient = Ambient::new(now, StdRng::from_os_rng());
         let app = runtime.block_on(App::start(&settings, ambient)).unwrap();
-        let token = runtime.block_on(sign_in(&app));
+        let token = runtime.block_on(sign_in(&app, "ada", &[Role::Operator, Role::Admin]));
         let house = Self { runtime, app: std::cell::RefCell::new(Some(app)), agents: Vec::new(), folder };
         house.write_client(&house.address(), &house.authority(), &token);
         house
@@ -201,6 +201,31 @@ impl House {
 
     /// Starts an agent of a small root, by a key that the program made, and waits for its verdicts.
     pub(crate) fn enrol(&mut self, name: &str, mark: &str) {
+        self.enrol_host(name, mark);
+        let wanted = self.agents.len() as u64;
+        self.until(|posture| posture.met + posture.not_met == wanted);
+    }
+
+    /// The same without a mark, for a baseline of so many rules.
+    pub(crate) fn enrol_with(&mut self, name: &str, rules: u64) {
+        self.enrol_host(name, "");
+        self.until(|posture| posture.met + posture.not_met == rules);
+    }
+
+    pub(crate) fn until_accepted(&self, findings: u64) {
+        self.until(|posture| posture.accepted == findings);
+    }
+
+    /// The client file of somebody else on the team of the shop.
+    pub(crate) fn client_of(&self, name: &str, role: Role) -> String {
+        let token = self.with_app(|app| self.runtime.block_on(sign_in(app, name, &[role])));
+        let client = serde_json::json!({
+            "server": self.address(), "authority": self.authority(), "token": token,
+        });
+        self.file(&format!("{name}.json"), &client.to_string()).1
+    }
+
+    fn enrol_host(&mut self, name: &str, mark: &str) {
         let root = self.folder.path().join(name);
         std::fs::create_dir_all(root.join("etc")).unwrap();
         std::fs::write(root.join("etc/passwd"), format!("{name}:x:0:0::/root:/bin/sh\n")).unwrap();
@@ -221,8 +246,6 @@ impl House {
         let _inside = self.runtime.enter();
         let random = Box::new(StdRng::from_os_rng());
         self.agents.push(Agent::start(settings, Arc::new(now), random).unwrap());
-        let wanted = self.agents.len() as u64;
-        self.until(|posture| posture.met + posture.not_met == wanted);
     }
 
     pub(crate) fn until_alerted(&self) {
@@ -261,12 +284,12 @@ impl Drop for House {
     }
 }
 
-async fn sign_in(app: &App) -> String {
+async fn sign_in(app: &App, name: &str, roles: &[Role]) -> String {
     let ambient = &app.web.ambient;
     let person = Person {
         id: PersonId::mint(ambient.now(), ambient.random()),
-        name: "ada".to_owned(),
-        roles: [Role::Operator, Role::Admin].into_iter().collect(),
+        name: name.to_owned(),
+        roles: roles.iter().copied().collect(),
         services: ["shop".to_owned()].into(),
         grants: Vec::new(),
         disabled: false,

@@ -19,9 +19,11 @@ use crate::auth::READERS;
 use crate::problem::{Problem, Query};
 use crate::web::{Route, Web};
 
+pub mod accepted;
 pub mod affected;
 pub mod fleet;
 
+use accepted::{Accepted, Overlay};
 pub use fleet::{Filter, List};
 
 /// One finding on one asset.
@@ -47,6 +49,8 @@ pub struct Finding {
     pub kev_due: Option<String>,
     /// The probability of exploitation within 30 days (EPSS), in millionths.
     pub epss_millionths: Option<u32>,
+    /// Set where it is accepted: it is open still.
+    pub accepted: Option<Accepted>,
 }
 
 /// One thing that is wrong, over the fleet.
@@ -57,11 +61,17 @@ pub struct Group {
     pub object: String,
     pub title: String,
     pub severity: String,
-    /// How many assets have it.
+    /// How many assets have it, where nobody accepted it.
     pub assets: u64,
     /// Of how many assets nobody can say whether they have it.
     #[serde(default)]
     pub unknown: u64,
+    /// On how many more it is accepted, and open still.
+    #[serde(default)]
+    pub accepted: u64,
+    /// By which acceptances.
+    #[serde(default)]
+    pub accepted_by: Vec<Accepted>,
     pub action: String,
     pub fix_state: Option<String>,
     /// The day by which the catalogue of exploited vulnerabilities wants it gone.
@@ -120,6 +130,7 @@ pub(crate) async fn of_asset(web: &Web, asset: &Asset) -> Result<Vec<Finding>, P
                 fix_state: None,
                 kev_due: None,
                 epss_millionths: None,
+                accepted: None,
             },
         ));
     }
@@ -127,7 +138,9 @@ pub(crate) async fn of_asset(web: &Web, asset: &Asset) -> Result<Vec<Finding>, P
     found.sort_by(|(a, x), (b, y)| {
         b.cmp(a).then_with(|| x.kind.cmp(&y.kind)).then_with(|| x.subject.cmp(&y.subject))
     });
-    Ok(found.into_iter().map(|(_, finding)| finding).collect())
+    let mut findings: Vec<Finding> = found.into_iter().map(|(_, finding)| finding).collect();
+    Overlay::read(web).await?.mark(asset, &mut findings);
+    Ok(findings)
 }
 
 async fn vulnerabilities(
@@ -165,6 +178,7 @@ async fn vulnerabilities(
             fix_state: told.fix_state.map(|state| state.as_str().to_owned()),
             kev_due: known.0,
             epss_millionths: known.1,
+            accepted: None,
         };
         found.entry((told.vulnerability.clone(), told.source.clone())).or_insert((severity, finding));
     }

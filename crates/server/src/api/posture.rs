@@ -7,6 +7,7 @@ use axum::routing::get;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::finding::accepted::Overlay;
 use super::openapi::Shape;
 use crate::auth::READERS;
 use crate::problem::Problem;
@@ -21,6 +22,8 @@ pub struct Posture {
     pub met: u64,
     pub not_met: u64,
     pub unknown: u64,
+    /// Findings that are accepted, and open still: each counts once for each asset that has it.
+    pub accepted: u64,
     /// Vulnerabilities that affect at least one asset.
     pub vulnerabilities: u64,
     /// Those of them that a published version fixes.
@@ -81,6 +84,7 @@ pub async fn posture(web: &Web) -> Result<Posture, Problem> {
     posture.as_of = as_of.at.map(|at| at.to_string());
     posture.reports_waiting = as_of.waiting;
     posture.builds_waiting = as_of.builds;
+    posture.accepted = Overlay::read(web).await?.count().await?;
     for alert in web.store.alerts(true, bartizan_store::alert::PAGE_LIMIT).await? {
         posture.open_alerts += 1;
         posture.unacknowledged += u64::from(alert.acknowledged.is_none());

@@ -76,6 +76,11 @@ async fn one(State(web): State<Web>, asked: Asked, Path(name): Path<String>) -> 
     asked.answer(place, part)
 }
 
+/// How many findings nobody accepted.
+fn open(findings: &[crate::api::finding::Finding]) -> usize {
+    findings.iter().filter(|finding| finding.accepted.is_none()).count()
+}
+
 async fn facts(
     State(web): State<Web>,
     asked: Asked,

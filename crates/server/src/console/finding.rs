@@ -11,7 +11,7 @@ use super::part::{self, Now};
 use super::{Answer, Asked};
 use crate::api::finding::affected::{Affected, Object, affected};
 use crate::api::finding::{self, Filter, Group, fleet};
-use crate::auth::READERS;
+use crate::auth::{READERS, RESPONDERS};
 use crate::web::{Route, Web};
 
 #[derive(Template)]
@@ -41,6 +41,8 @@ impl HtmlSafe for List {}
 struct One {
     now: Now,
     affected: Affected,
+    /// Whether who looks may ask that it be accepted.
+    may: bool,
 }
 
 impl HtmlSafe for One {}
@@ -68,7 +70,7 @@ async fn one(
     let place = Place::new(Section::Findings, subject)
         .below("Findings", "/findings")
         .lead(affected.finding.title.clone());
-    let part = One { now: asked.now, affected };
+    let part = One { now: asked.now, may: asked.may(RESPONDERS), affected };
     asked.answer(place, part)
 }
 
@@ -79,4 +81,13 @@ async fn list(State(web): State<Web>, asked: Asked, Query(filter): Query<Filter>
         "Obligations that are not met. One closes when the same scope looks again and finds the fault gone.",
     );
     asked.answer_with(place, Fields { filter }, List { findings, found, all, from, next })
+}
+
+/// Where an acceptance of this finding is proposed: its scope is written there already.
+fn propose(finding: &Group) -> String {
+    let scope = match finding.subject.split_once('/').filter(|_| finding.kind == "deviation") {
+        Some((baseline, rule)) => format!("baseline={baseline}\nrule={rule}"),
+        None => format!("vulnerability={}\npackage={}", finding.subject, finding.object),
+    };
+    format!("/acceptances/new?scope={}", part::segment(&scope))
 }

@@ -8,13 +8,14 @@ use super::demo::Seats;
 use super::file;
 
 /// Where the navigation leads.
-const NAVIGATION: [(Section, &str, &str); 12] = [
+const NAVIGATION: [(Section, &str, &str); 13] = [
     (Section::Overview, "Overview", "/"),
     (Section::Alerts, "Alerts", "/alerts"),
     (Section::Incidents, "Incidents", "/incidents"),
     (Section::Silences, "Silences", "/silences"),
     (Section::Findings, "Findings", "/findings"),
     (Section::Vulnerabilities, "Vulnerabilities", "/vulnerabilities"),
+    (Section::Acceptances, "Acceptances", "/acceptances"),
     (Section::Baselines, "Baselines", "/baselines"),
     (Section::Changes, "Changes", "/changes"),
     (Section::Assets, "Assets", "/assets"),
@@ -32,6 +33,7 @@ pub(super) enum Section {
     Silences,
     Findings,
     Vulnerabilities,
+    Acceptances,
     Baselines,
     Changes,
     Assets,

@@ -109,6 +109,17 @@ pub(super) fn state(word: &str) -> Badge {
     Badge { tone, word: plain(word) }
 }
 
+/// How an acceptance stands.
+pub(super) fn acceptance(word: &str) -> Badge {
+    let tone = match word {
+        "in_force" => "met",
+        "flagged" => "unknown",
+        "proposed" | "approved" => "medium",
+        _ => "neutral",
+    };
+    Badge { tone, word: plain(word) }
+}
+
 /// By which right a change was applied: what is out of the ordinary is not overlooked.
 pub(super) fn right(word: &str) -> Badge {
     let tone = match word {

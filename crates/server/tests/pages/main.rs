@@ -161,6 +161,7 @@ async fn a_script_gets_the_part_alone_and_news_comes_as_events() {
         "/silences",
         "/changes",
         "/environments",
+        "/acceptances",
         "/ledger",
         "/documents",
     ] {
@@ -221,6 +222,7 @@ async fn problems_are_pages_for_browsers_and_problem_documents_for_programs() {
         ("/assets/%3Cb%3E", StatusCode::NOT_FOUND, "There is no asset `&#60;b&#62;`"),
         ("/alerts/none", StatusCode::NOT_FOUND, "There is no alert `none`"),
         ("/incidents/none", StatusCode::NOT_FOUND, "There is no incident `none`"),
+        ("/acceptances/none", StatusCode::NOT_FOUND, "There is no acceptance `none`"),
         ("/changes/none", StatusCode::NOT_FOUND, "There is no change `none`"),
         ("/silences?alert=none", StatusCode::NOT_FOUND, "There is no alert `none`"),
         ("/findings/deviation/none", StatusCode::NOT_FOUND, "There is no finding `none`"),

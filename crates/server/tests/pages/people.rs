@@ -206,3 +206,54 @@ async fn an_environment_that_a_team_of_one_declared_says_so_on_every_change() {
     ann.may_not(declare, &[("gate", "open"), ("reason", "x")], StatusCode::BAD_REQUEST, "").await;
     app.stop().await;
 }
+
+#[tokio::test]
+async fn an_acceptance_is_proposed_from_a_finding_approved_by_security_and_withdrawn_by_forms() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = fleet::start(folder.path()).await;
+    fleet::fill(&app).await;
+    let ann = signed_in(&app, 1, "<b>Ann</b>", &[Role::Operator]).await;
+    let sam = signed_in(&app, 2, "Sam", &[Role::Security]).await;
+    let reader = signed_in(&app, 3, "Dan", &[Role::Auditor]).await;
+    says(&ann.page("/acceptances").await, &["Nothing is accepted", "Propose an acceptance"]);
+    let finding = "/findings/vulnerability/CVE-2024-5535?object=openssl";
+    let page = ann.page(finding).await;
+    let form = page.split('"').find(|text| text.starts_with("/acceptances/new?scope=")).unwrap();
+    let form = ann.page(form).await;
+    says(
+        &form,
+        &["vulnerability=CVE-2024-5535\npackage=openssl", "What it would take in", "6 findings on 6 assets"],
+    );
+    says(&ann.page("/acceptances/new?scope=%3Ci%3E").await, &["`&#60;i&#62;` is not a matcher"]);
+    let scope = "vulnerability=CVE-2024-5535\r\nservice=shop";
+    let fields = [
+        ("scope", scope),
+        ("reason", "the <vendor> is slow"),
+        ("owner", "<b>Ann</b>"),
+        ("until", "30d"),
+        ("manual", "nobody reaches it from outside"),
+        ("review_by", "14d"),
+    ];
+    let path = ann.does("/acceptances", &fields).await;
+    says(&ann.page(&path).await, &["proposed", "the &#60;vendor&#62; is slow", "4 findings on 4 assets"]);
+    let approve = format!("{path}/approve");
+    let status = ann.post(&approve).send().await.unwrap().status();
+    assert_eq!(status, StatusCode::FORBIDDEN, "who owns the risk does not approve it");
+    says(&sam.page(&path).await, &["Approve for security"]);
+    sam.does(&approve, &[]).await;
+    let page = reader.page(&path).await;
+    says(&page, &["in force", "What it covers", "nobody reaches it from outside"]);
+    assert!(!page.contains("What you can do") && !page.contains("<b>Ann"), "{page}");
+    let page = reader.page(finding).await;
+    says(&page, &["Accepted on", "4 assets", "&#60;b&#62;Ann&#60;/b&#62;", "Accepted until"]);
+    says(&reader.page("/findings?kind=vulnerability").await, &["4 accepted"]);
+    says(&reader.page("/").await, &["4 findings are accepted"]);
+    says(&reader.page("/acceptances").await, &["in force", "CVE-2024-5535"]);
+    sam.does(&format!("{path}/review"), &[("holds", "true"), ("review_by", "20d")]).await;
+    ann.does(&format!("{path}/withdraw"), &[("reason", "it is mended")]).await;
+    says(&reader.page(&path).await, &["It has ended: withdrawn", "it is mended", "Its findings are open"]);
+    assert!(!reader.page(finding).await.contains("Accepted on"));
+    says(&reader.page("/acceptances").await, &["Nothing is accepted"]);
+    says(&reader.page("/acceptances?all=true").await, &["CVE-2024-5535", "ended"]);
+    app.stop().await;
+}

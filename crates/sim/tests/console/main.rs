@@ -24,13 +24,14 @@ const PHONE: View = View { name: "phone", width: 390, height: 844, dark: false }
 const DARK: View = View { name: "dark", width: 1280, height: 800, dark: true };
 
 /// Where the navigation leads, what it says, and what the page there must say.
-const PAGES: [(&str, &str, &str); 12] = [
+const PAGES: [(&str, &str, &str); 13] = [
     ("/", "Overview", "Needs a human now"),
     ("/alerts", "Alerts", "laid out in memory at random"),
     ("/incidents", "Incidents", "No open incident."),
     ("/silences", "Silences", "Nothing is silenced."),
     ("/findings", "Findings", "linux-servers/address-layout"),
     ("/vulnerabilities", "Vulnerabilities", "update openssl to 3.0.15-1"),
+    ("/acceptances", "Acceptances", "Nothing is accepted."),
     ("/baselines", "Baselines", "Linux servers"),
     ("/changes", "Changes", "No change was proposed."),
     ("/assets", "Assets", "books-1"),

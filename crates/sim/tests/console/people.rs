@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use bartizan_core::role::Role;
+use bartizan_core::verdict::Verdict;
 
 use super::{DARK, DESK, Desk, PHONE, has_browser, pictures};
 
@@ -169,4 +170,50 @@ impl Desk {
         self.stands("apply").await;
         self.hand_over(2, "Ann", &[Role::Operator]).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_finding_is_accepted_by_two_people_and_its_failing_control_opens_it_again() {
+    if !has_browser() {
+        return;
+    }
+    let mut desk = Desk::start().await;
+    desk.hand_over(2, "Ann", &[Role::Operator]).await;
+    desk.open("/findings/deviation/linux-servers%2Faddress-layout").await;
+    desk.browser.click("//a[text()='Propose to accept it']").await.unwrap();
+    desk.browser.says("1 finding on 1 asset").await.unwrap();
+    let finding = "baseline=linux-servers\\nrule=address-layout";
+    desk.browser.until(&format!("document.querySelector('#scope').value === '{finding}'")).await.unwrap();
+    desk.browser.fill("//input[@name='reason']", "An old compiler needs it until spring").await.unwrap();
+    desk.browser.fill("//input[@name='rule']", "linux-servers/traced-by-parents").await.unwrap();
+    desk.press("Look what it takes in").await;
+    desk.browser.says("its control is there").await.unwrap();
+    let draft = desk.browser.text("location.pathname + location.search").await.unwrap();
+    desk.press("Propose").await;
+    desk.browser.says("by nobody yet").await.unwrap();
+    let acceptance = desk.here().await;
+    desk.hand_over(3, "Sam", &[Role::Security]).await;
+    desk.open(&acceptance).await;
+    desk.press("Approve for security").await;
+    desk.browser.says("What it covers").await.unwrap();
+    let finding = "/findings/deviation/linux-servers%2Faddress-layout";
+    let asset = desk.fleet.page("edge-2");
+    desk.photograph(&[
+        ("acceptance", &acceptance),
+        ("acceptance-new", &draft),
+        ("acceptances", "/acceptances"),
+        ("finding-accepted", finding),
+        ("asset-accepted", &asset),
+    ])
+    .await;
+    desk.open("/").await;
+    desk.browser.says("1 finding is accepted").await.unwrap();
+    // The control is seen to fail on that host: the acceptance ends, and its owner is told.
+    desk.fleet.report("edge-2", [Verdict::NotMet, Verdict::NotMet, Verdict::Met]).await;
+    desk.open(&acceptance).await;
+    desk.browser.says("It has ended: control failed").await.unwrap();
+    desk.open("/alerts").await;
+    desk.browser.says("its control linux-servers/traced-by-parents failed").await.unwrap();
+    desk.photograph(&[("acceptance-ended", &acceptance)]).await;
+    desk.end().await;
 }

@@ -15,7 +15,9 @@ use roaring::RoaringBitmap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::accepted::{Accepted, Overlay};
 use super::{Group, fleet};
+use crate::acceptance::Fault;
 use crate::api::Answer;
 use crate::auth::READERS;
 use crate::problem::{Problem, Query};
@@ -41,6 +43,8 @@ pub struct On {
     pub service: String,
     pub environment: String,
     pub since: String,
+    /// Set where the finding is accepted on this asset: it is open still.
+    pub accepted: Option<Accepted>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -88,6 +92,8 @@ pub(crate) async fn affected(
         "vulnerability" => builds(web, subject, object).await?,
         _ => rules(web, subject).await?,
     };
+    let overlay = Overlay::read(web).await?;
+    let fault = Fault::named(kind, subject, object);
     let mut on = Vec::new();
     for number in assets.iter().take(ASSETS_LIMIT) {
         let Some(asset) = web.store.asset_by_number(number).await? else { continue };
@@ -95,6 +101,7 @@ pub(crate) async fn affected(
         let Some(since) = lies.since(&web.store.record(number).await?) else { continue };
         on.push(On {
             id: asset.id.to_string(),
+            accepted: fault.as_ref().and_then(|fault| overlay.of(fault, &asset)),
             name: asset.name,
             service: asset.service,
             environment: asset.environment,

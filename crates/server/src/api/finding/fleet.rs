@@ -10,6 +10,7 @@ use bartizan_store::vulnerability::{self, Summary};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::accepted::Overlay;
 use super::{Group, act, exploitation};
 use crate::api::baseline;
 use crate::problem::Problem;
@@ -104,7 +105,10 @@ pub(crate) async fn list(web: &Web, filter: &Filter) -> Result<List, Problem> {
     }
     // Stable: rows of one rank stay as the store orders them, behind the deviations of that rank.
     groups.sort_by_cached_key(rank);
-    let findings: Vec<Group> = groups.into_iter().skip(from - skipped).take(limit).collect();
+    let mut findings: Vec<Group> = groups.into_iter().skip(from - skipped).take(limit).collect();
+    Overlay::read(web).await?.lay_over(&mut findings).await?;
+    // Stable: what is open somewhere stays in its order, before what is accepted everywhere.
+    findings.sort_by_key(|group| group.assets == 0);
     let end = from + findings.len();
     let next = (!findings.is_empty() && (end as u64) < found).then_some(end);
     Ok(List { findings, found, all, next })
@@ -117,13 +121,16 @@ pub(crate) async fn one(
     subject: &str,
     object: &str,
 ) -> Result<Option<Group>, Problem> {
-    if kind == "vulnerability" {
+    let mut found = if kind == "vulnerability" {
         let pair = Pair { vulnerability: subject.to_owned(), source: object.to_owned() };
         let row = web.store.vulnerability(&pair).await?.filter(|row| row.affected > 0);
-        return Ok(row.map(|row| group(web, row)));
-    }
-    let named = |group: &Group| group.kind == kind && group.subject == subject && group.object == object;
-    Ok(deviations(web).await?.into_iter().find(named))
+        row.map(|row| group(web, row))
+    } else {
+        let named = |group: &Group| group.kind == kind && group.subject == subject && group.object == object;
+        deviations(web).await?.into_iter().find(named)
+    };
+    Overlay::read(web).await?.lay_over(found.as_mut_slice()).await?;
+    Ok(found)
 }
 
 /// A vulnerability of a source package as a group.
@@ -137,6 +144,8 @@ pub(crate) fn group(web: &Web, row: Summary) -> Group {
         title: row.title,
         severity: row.severity.to_string(),
         assets: row.affected,
+        accepted: 0,
+        accepted_by: Vec::new(),
         unknown: row.unknown,
         fix_state: row.fix_state,
         kev_due,
@@ -160,6 +169,8 @@ async fn deviations(web: &Web) -> Result<Vec<Group>, Problem> {
             title: rule.as_ref().map_or(name, |rule| rule.title.clone()),
             severity: severity.to_string(),
             assets: verdicts.not_met,
+            accepted: 0,
+            accepted_by: Vec::new(),
             unknown: verdicts.unknown,
             action: rule.map(|rule| rule.remediation).unwrap_or_default(),
             fix_state: None,
