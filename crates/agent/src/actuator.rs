@@ -45,6 +45,12 @@ pub enum Problem {
     NotText { path: String, at: usize },
     #[error("there is no {what} `{name}` on this host")]
     NoSuch { what: &'static str, name: String },
+    #[error(
+        "mode {mode:04o} would let more in to {path} than its {is:04o} does; the host's own file may allow it"
+    )]
+    Loosens { path: String, is: u32, mode: u32 },
+    #[error("{0} has more than one name: what is set under one shows under the others")]
+    Linked(String),
     #[error("can't set {0}")]
     Unsupported(String),
     #[error("`{program}` {problem}")]
@@ -57,7 +63,9 @@ impl Problem {
     /// What class of error this is.
     pub const fn class(&self) -> Class {
         match self {
-            Problem::NotPlain(_) | Problem::OpenFolder(_) => Class::Denied,
+            Problem::NotPlain(_) | Problem::OpenFolder(_) | Problem::Loosens { .. } | Problem::Linked(_) => {
+                Class::Denied
+            }
             Problem::NoSuch { .. } => Class::NotFound,
             Problem::TooLarge { .. } => Class::Limit,
             Problem::NotText { .. } | Problem::Unsupported(_) => Class::Invalid,
@@ -82,11 +90,13 @@ pub fn look(fix: &Fix, root: &Root) -> Result<Look, Problem> {
     }
 }
 
-/// Brings it about, and looks whether it is so.
-pub fn set(fix: &Fix, root: &Root) -> Result<(), Problem> {
+/// Brings it about, and looks whether it is so. A file's mode lets nobody in who was kept out
+/// before, unless `loosen` says that the host allows that.
+pub fn set(fix: &Fix, root: &Root, loosen: bool) -> Result<(), Problem> {
     match fix {
         Fix::File { path, mode, owner, group } => {
-            file::Wanted::new(root, mode.as_deref(), owner.as_deref(), group.as_deref())?.set(root, path)
+            file::Wanted::new(root, mode.as_deref(), owner.as_deref(), group.as_deref())?
+                .set(root, path, loosen)
         }
         Fix::Setting { file, format, section, key, value } => {
             setting::Setting::new(file, *format, section.as_deref(), key)?.set(root, value)

@@ -4,14 +4,15 @@
 //! to it or to its folder, the agent observes and nothing else.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::io;
-use std::os::unix::fs::MetadataExt as _;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use bartizan_core::canonical::Value;
 use bartizan_core::error::Class;
-use bartizan_core::order::{Allowed, Power};
+use bartizan_core::order::{Allowed, Power, permit};
+use nix::fcntl::OFlag;
 use nix::unistd::geteuid;
 use serde::Deserialize;
 
@@ -52,39 +53,48 @@ impl Error {
 struct Written {
     /// Powers that are switched on.
     allow: BTreeSet<Power>,
-    /// Settings of the deny list that may be set here.
+    /// Names of settings that may be set beside the list of those that any host lets be set.
     #[serde(default)]
     settings: BTreeSet<String>,
 }
 
 /// What a file allows; nothing where there is none.
 pub fn read(path: &Path) -> Result<Allowed, Error> {
+    let path = &std::path::absolute(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
     let broken = |problem: String| Error::Broken { path: path.to_owned(), problem };
     let fault = |source| Error::Read { path: path.to_owned(), source };
-    let metadata = match fs::symlink_metadata(path) {
-        Ok(metadata) => metadata,
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+    let file = match OpenOptions::new().read(true).custom_flags(flags.bits()).open(path) {
+        Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Allowed::default()),
         Err(source) => return Err(fault(source)),
     };
+    // What is judged is what was opened, whatever stands under the name a moment later.
+    let metadata = file.metadata().map_err(fault)?;
     if !metadata.is_file() {
         return Err(broken("is no plain file".to_owned()));
     }
-    for place in [Some(path), path.parent()].into_iter().flatten() {
-        let metadata = fs::symlink_metadata(place).map_err(fault)?;
+    for place in path.ancestors().filter(|place| place.is_absolute()) {
+        let metadata =
+            if place == path { metadata.clone() } else { fs::symlink_metadata(place).map_err(fault)? };
         // An agent that is not root can write where its own account can: it only observes anyway
         // what root keeps, and its own files are as trustworthy as itself.
         let ours = [0, geteuid().as_raw()].contains(&metadata.uid());
-        if !ours || metadata.mode() & 0o022 != 0 {
+        // In a sticky folder nobody renames what is another's: /tmp.
+        let sticky = metadata.is_dir() && metadata.mode() & 0o1000 != 0;
+        if !ours || (metadata.mode() & 0o022 != 0 && !sticky) {
             return Err(Error::Open(place.to_owned()));
         }
     }
     if metadata.len() > BYTES_LIMIT {
         return Err(Error::TooLarge(path.to_owned()));
     }
-    let bytes = fs::read(path).map_err(fault)?;
+    let mut bytes = Vec::new();
+    file.take(BYTES_LIMIT).read_to_end(&mut bytes).map_err(fault)?;
     let value = Value::parse_slice(&bytes).map_err(|error| broken(error.to_string()))?;
     let written: Written = value.to_data().map_err(|error| broken(error.to_string()))?;
-    Ok(Allowed { powers: written.allow, settings: written.settings })
+    let host = permit::Host { settings: written.settings, own: Vec::new() };
+    Ok(Allowed { powers: written.allow, host })
 }
 
 #[cfg(test)]
@@ -112,7 +122,7 @@ mod tests {
             file(r#"{"allow": ["enforce"], "settings": ["sysctl:kernel.modprobe"]}"#, 0o644);
         let allowed = read(&path).unwrap();
         assert_eq!(allowed.powers, BTreeSet::from([Power::Enforce]));
-        assert!(allowed.settings.contains("sysctl:kernel.modprobe"));
+        assert!(allowed.host.settings.contains("sysctl:kernel.modprobe"));
     }
 
     #[test]

@@ -5,11 +5,13 @@
 //! finds in it what was under way and how things stood before: what is told as the former state is
 //! never the agent's own half-done work.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel};
 
 use bartizan_core::configuration::baseline::Fix;
 use bartizan_core::id::AssetId;
+use bartizan_core::order::permit;
 use bartizan_core::order::{self, Ending, Next, Order, Outcome, Refusal, Standing, Step, StepOutcome, Taken};
 use bartizan_probe::root::Root;
 use bartizan_wire::order::Signed;
@@ -127,21 +129,23 @@ impl Desk {
             // It is over, and the server lost what was told: it is told again.
             return Ok(Acted::Over(outcome));
         }
-        let (allowed, doubt) = match local::read(&self.local) {
+        let (mut allowed, doubt) = match local::read(&self.local) {
             Ok(allowed) => (allowed, None),
             Err(error) => (order::Allowed::default(), Some(error.to_string())),
         };
+        allowed.host.own = self.own();
+        let loosen = allowed.host.settings.clone();
         let standing = Standing { asset: taker.asset, last: book.taken, allowed };
         match order::judge(order, &digest, &standing, (self.clock)()) {
             Ok(Next::Wait { .. }) => Ok(Acted::Waits),
             Ok(Next::Begin) => {
                 book = Book { taken: Some(taken), ..Book::default() };
-                self.carry_out(order, book).map(Acted::Over)
+                self.carry_out(order, book, &loosen).map(Acted::Over)
             }
-            Ok(Next::Resume) => self.carry_out(order, book).map(Acted::Over),
+            Ok(Next::Resume) => self.carry_out(order, book, &loosen).map(Acted::Over),
             // What was begun in time is told as far as it came.
             Err(Refusal::Late(_)) if book.taken == Some(taken) => {
-                self.carry_out(order, book).map(Acted::Over)
+                self.carry_out(order, book, &loosen).map(Acted::Over)
             }
             Err(refusal) => {
                 let reason = match (&refusal, doubt) {
@@ -160,7 +164,7 @@ impl Desk {
     }
 
     /// Does the steps that are left, in their order, up to one that fails.
-    fn carry_out(&self, order: &Order, mut book: Book) -> Result<Outcome, Error> {
+    fn carry_out(&self, order: &Order, mut book: Book, loosen: &BTreeSet<String>) -> Result<Outcome, Error> {
         self.keep(&book)?;
         let mut failed =
             book.steps.iter().any(|step| matches!(step, Written::Over(StepOutcome::Failed { .. })));
@@ -168,7 +172,7 @@ impl Desk {
             let over = match book.steps.get(place) {
                 Some(Written::Over(_)) => continue,
                 _ if failed || (self.clock)() >= order.not_after => StepOutcome::Left,
-                _ => self.step(step, &mut book, place)?,
+                _ => self.step(step, &mut book, place, loosen)?,
             };
             failed |= matches!(over, StepOutcome::Failed { .. });
             book.steps.truncate(place);
@@ -186,8 +190,15 @@ impl Desk {
         Ok(outcome)
     }
 
-    fn step(&self, step: &Step, book: &mut Book, place: usize) -> Result<StepOutcome, Error> {
+    fn step(
+        &self,
+        step: &Step,
+        book: &mut Book,
+        place: usize,
+        loosen: &BTreeSet<String>,
+    ) -> Result<StepOutcome, Error> {
         let Step::Fix { fix, .. } = step;
+        let loosen = loosen.contains(&permit::name(fix));
         let failed = |problem: actuator::Problem| StepOutcome::Failed { problem: cut(problem.to_string()) };
         let begun = match book.steps.get(place) {
             Some(Written::Begun { before }) => Some(before.clone()),
@@ -203,15 +214,21 @@ impl Desk {
         book.steps.truncate(place);
         book.steps.push(Written::Begun { before: before.clone() });
         self.keep(book)?;
-        Ok(match self.set(fix) {
+        Ok(match self.set(fix, loosen) {
             Ok(()) => StepOutcome::Done { before },
             Err(problem) => failed(problem),
         })
     }
 
-    fn set(&self, fix: &Fix) -> Result<(), actuator::Problem> {
+    fn set(&self, fix: &Fix, loosen: bool) -> Result<(), actuator::Problem> {
         tracing::info!(order.fix = ?fix, "setting what an order says");
-        actuator::set(fix, &self.root)
+        actuator::set(fix, &self.root, loosen)
+    }
+
+    /// Where this agent keeps what is its own, be it elsewhere than usual.
+    fn own(&self) -> Vec<String> {
+        let places = [Some(self.local.as_path()), self.file.parent()].into_iter().flatten();
+        places.filter_map(|place| place.to_str().map(str::to_owned)).collect()
     }
 
     fn outcome(&self, taken: Taken, ending: Ending) -> Outcome {

@@ -4,7 +4,7 @@
 //! be carried out, and each step. It is signed by a key that agents pin when they enrol. An agent
 //! does nothing by an order unless its host's own administrator switched the power for it on: a
 //! server with a stolen key can't make an observing agent change anything. There is no step
-//! "run this command", and settings that hold a command are refused ([`deny`]).
+//! "run this command", and what may be set is a short list ([`permit`]).
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -19,7 +19,7 @@ use crate::error::Class;
 use crate::id::AssetId;
 use crate::time::{Duration, Timestamp};
 
-pub mod deny;
+pub mod permit;
 
 /// The most steps of one order: every rule of the largest benchmarks at once.
 pub const STEPS_LIMIT: usize = 1_000;
@@ -139,8 +139,8 @@ pub struct Standing {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Allowed {
     pub powers: BTreeSet<Power>,
-    /// Settings of the deny list that may be set on this host after all, by their names ([`deny::name`]).
-    pub settings: BTreeSet<String>,
+    /// What may be set beside the list, and what is the agent's own there.
+    pub host: permit::Host,
 }
 
 /// What an agent does by an order that it may carry out.
@@ -174,7 +174,7 @@ pub enum Refusal {
     #[error("this host does not allow its agent to {0}")]
     Off(Power),
     #[error("the step for {rule} is refused: {problem}")]
-    Denied { rule: String, problem: deny::Denied },
+    Denied { rule: String, problem: permit::Denied },
 }
 
 impl Refusal {
@@ -225,7 +225,7 @@ pub fn judge(order: &Order, digest: &Digest, standing: &Standing, now: Timestamp
             return Err(Refusal::Off(power));
         }
         let Step::Fix { baseline, rule, fix } = step;
-        deny::check(fix, &standing.allowed.settings)
+        permit::check(fix, &standing.allowed.host)
             .map_err(|problem| Refusal::Denied { rule: format!("{baseline}/{rule}"), problem })?;
     }
     Ok(match (resumed, now < from) {

@@ -3,6 +3,7 @@
 
 use bartizan_core::configuration::baseline::{Baseline, schema};
 use bartizan_core::document;
+use bartizan_core::order::permit;
 use bartizan_probe::query::try_examples;
 
 use super::{Complaint, File};
@@ -33,6 +34,7 @@ fn check_file(file: &File) -> Vec<Complaint> {
                 continue;
             }
         };
+        complaints.extend(told(fixes(&document, &baseline)));
         for failed in try_examples(&baseline) {
             let place = baseline.rules.iter().position(|rule| rule.id == failed.rule);
             let path = format!("rules[{}].{}", place.unwrap_or_default(), failed.place);
@@ -41,6 +43,16 @@ fn check_file(file: &File) -> Vec<Complaint> {
         }
     }
     complaints
+}
+
+/// What ships as a fix is what an order may make on any host that allows its agent to enforce.
+fn fixes(document: &document::Document, baseline: &Baseline) -> Vec<document::Fault> {
+    let rules = baseline.rules.iter().enumerate();
+    let denied = rules.filter_map(|(place, rule)| {
+        let problem = permit::check(rule.fix.as_ref()?, &permit::Host::default()).err()?;
+        Some(document.fault(&format!("rules[{place}].fix"), format!("{}: {problem}", rule.id)))
+    });
+    denied.collect()
 }
 
 fn check_schema(files: &[File]) -> Option<Complaint> {

@@ -41,12 +41,21 @@ impl Wanted {
         self.met(&open(root, path)?, path)
     }
 
-    pub(super) fn set(&self, root: &Root, path: &str) -> Result<(), Problem> {
+    pub(super) fn set(&self, root: &Root, path: &str, loosen: bool) -> Result<(), Problem> {
         let file = open(root, path)?;
         let disk = |doing| {
             let path = path.to_owned();
             move |source| Problem::Disk { doing, path, source }
         };
+        let metadata = file.metadata().map_err(disk("look at"))?;
+        if metadata.is_file() && metadata.nlink() > 1 {
+            return Err(Problem::Linked(path.to_owned()));
+        }
+        let is = metadata.mode() & 0o7777;
+        // The sticky bit takes rights away.
+        if let Some(mode) = self.mode.filter(|mode| !loosen && mode & !is & 0o0777 != 0) {
+            return Err(Problem::Loosens { path: path.to_owned(), is, mode });
+        }
         // Before the mode: giving a file away clears its set-id bits.
         if self.owner.is_some() || self.group.is_some() {
             fchown(&file, self.owner, self.group).map_err(disk("change the owner of"))?;

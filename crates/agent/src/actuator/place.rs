@@ -39,7 +39,7 @@ fn disk(doing: &'static str, path: &str) -> impl FnOnce(io::Error) -> Problem {
 }
 
 impl Place {
-    /// The place of a path that `core::order::deny` has let through: absolute, without `..`.
+    /// The place of a path that `core::order::permit` has let through: absolute, without `..`.
     pub(super) fn of(root: &Root, path: &str) -> Result<Place, Problem> {
         let (folders, name) = path.rsplit_once('/').unwrap_or_default();
         let flags = OFlag::O_DIRECTORY | OFlag::O_RDONLY | OFlag::O_CLOEXEC;

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use bartizan_core::configuration::baseline::Format;
+use bartizan_core::order::permit::parameter;
 use bartizan_probe::root::{Limit, Root};
 
 use super::setting::Setting;
@@ -20,7 +21,7 @@ pub(super) fn look(root: &Root, key: &str, value: &str) -> Result<Look, Problem>
     if !root.is_host() {
         return Ok(configured);
     }
-    let path = format!("/proc/sys/{}", steps(key));
+    let path = format!("/proc/sys/{}", steps(key)?);
     let text = root.read_text(&path, VALUE).map_err(|error| match error.class() {
         bartizan_core::error::Class::NotFound => {
             Problem::NoSuch { what: "kernel parameter", name: key.to_owned() }
@@ -33,7 +34,7 @@ pub(super) fn look(root: &Root, key: &str, value: &str) -> Result<Look, Problem>
 
 pub(super) fn set(root: &Root, key: &str, value: &str) -> Result<(), Problem> {
     if root.is_host() {
-        let path = PathBuf::from("/proc/sys").join(steps(key));
+        let path = PathBuf::from("/proc/sys").join(steps(key)?);
         fs::write(&path, value).map_err(|source| Problem::Disk {
             doing: "set",
             path: path.display().to_string(),
@@ -52,16 +53,9 @@ fn words(value: &str) -> String {
     value.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// A name as a path: the first separator tells which of the two separates (sysctl(8)).
-fn steps(key: &str) -> String {
-    let slashes = key.find('/').unwrap_or(usize::MAX) < key.find('.').unwrap_or(usize::MAX);
-    if slashes {
-        return key.to_owned();
-    }
-    let swap = |c| match c {
-        '.' => '/',
-        '/' => '.',
-        other => other,
-    };
-    key.chars().map(swap).collect()
+/// A name as a path below /proc/sys.
+fn steps(key: &str) -> Result<String, Problem> {
+    let parts =
+        parameter(key).ok_or_else(|| Problem::NoSuch { what: "kernel parameter", name: key.to_owned() })?;
+    Ok(parts.join("/"))
 }

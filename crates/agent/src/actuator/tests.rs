@@ -73,9 +73,9 @@ fn each_word_of_the_vocabulary_is_brought_about_and_twice_is_once() {
     ];
     for fix in &fixes {
         assert!(!look(fix, &house.root).unwrap().so, "{fix:?}");
-        set(fix, &house.root).unwrap();
+        set(fix, &house.root, false).unwrap();
         assert!(look(fix, &house.root).unwrap().so, "{fix:?}");
-        set(fix, &house.root).unwrap();
+        set(fix, &house.root, false).unwrap();
     }
     assert_eq!(house.mode("/etc/shadow"), 0o640);
     assert_eq!(house.read("/etc/login.defs"), "# limits\nUMASK\t027\n");
@@ -84,7 +84,7 @@ fn each_word_of_the_vocabulary_is_brought_about_and_twice_is_once() {
     assert_eq!(house.read("/etc/sysctl.d/98-bartizan.conf"), "net.ipv4.ip_forward 0\n");
     assert!(house.read("/etc/modprobe.d/bartizan-cramfs.conf").contains("install cramfs /bin/false"));
     let free = Fix::Module { name: "cramfs".to_owned(), disabled: false };
-    set(&free, &house.root).unwrap();
+    set(&free, &house.root, false).unwrap();
     assert!(!house.path("/etc/modprobe.d/bartizan-cramfs.conf").exists());
 }
 
@@ -100,7 +100,7 @@ fn no_link_is_followed_wherever_it_stands() {
         setting("/etc/folder/victim", "K", "2"),
         file("/etc/linked", Some("0600"), None),
     ] {
-        assert!(matches!(set(&fix, &house.root), Err(Problem::NotPlain(_))), "{fix:?}");
+        assert!(matches!(set(&fix, &house.root, false), Err(Problem::NotPlain(_))), "{fix:?}");
     }
     assert_eq!(fs::read_to_string(outside.path().join("victim")).unwrap(), "K 1\n");
 }
@@ -111,23 +111,40 @@ fn nothing_is_set_through_a_folder_that_anybody_may_write_to() {
     fs::create_dir(house.path("/etc/open")).unwrap();
     fs::set_permissions(house.path("/etc/open"), fs::Permissions::from_mode(0o777)).unwrap();
     house.write("/etc/open/file", "K 1\n", 0o644);
-    let refused = set(&setting("/etc/open/file", "K", "2"), &house.root);
+    let refused = set(&setting("/etc/open/file", "K", "2"), &house.root, false);
     assert!(matches!(refused, Err(Problem::OpenFolder(_))), "{refused:?}");
     assert_eq!(house.read("/etc/open/file"), "K 1\n");
 }
 
 #[test]
+fn a_mode_is_tightened_and_never_loosened_unless_the_host_says_so() {
+    let house = House::new();
+    house.write("/etc/shadow", "", 0o600);
+    let fix = file("/etc/shadow", Some("0640"), None);
+    assert!(matches!(set(&fix, &house.root, false), Err(Problem::Loosens { is: 0o600, .. })));
+    assert_eq!(house.mode("/etc/shadow"), 0o600);
+    set(&fix, &house.root, true).unwrap();
+    assert_eq!(house.mode("/etc/shadow"), 0o640);
+    fs::hard_link(house.path("/etc/shadow"), house.path("/etc/twin")).unwrap();
+    let twin = file("/etc/twin", Some("0600"), None);
+    assert!(matches!(set(&twin, &house.root, false), Err(Problem::Linked(_))));
+}
+
+#[test]
 fn what_is_not_there_or_no_text_is_told_by_name() {
     let house = House::new();
-    let missing = set(&file("/etc/missing", Some("0600"), None), &house.root).unwrap_err();
+    let missing = set(&file("/etc/missing", Some("0600"), None), &house.root, false).unwrap_err();
     assert_eq!(missing.to_string(), "there is no file `/etc/missing` on this host");
     let nobody = look(&file("/etc/passwd", None, Some("ghost")), &house.root).unwrap_err();
     assert_eq!(nobody.to_string(), "there is no account `ghost` on this host");
     fs::write(house.path("/etc/binary"), [b'a', 0xff]).unwrap();
-    let binary = set(&setting("/etc/binary", "K", "1"), &house.root);
+    let binary = set(&setting("/etc/binary", "K", "1"), &house.root, false);
     assert!(matches!(binary, Err(Problem::NotText { at: 1, .. })), "{binary:?}");
     fs::write(house.path("/etc/large"), vec![b'a'; (1 << 20) + 1]).unwrap();
-    assert!(matches!(set(&setting("/etc/large", "K", "1"), &house.root), Err(Problem::TooLarge { .. })));
+    assert!(matches!(
+        set(&setting("/etc/large", "K", "1"), &house.root, false),
+        Err(Problem::TooLarge { .. })
+    ));
 }
 
 #[test]
@@ -135,7 +152,7 @@ fn a_fresh_copy_that_a_crash_left_aside_is_no_obstacle() {
     let house = House::new();
     house.write("/etc/login.defs", "UMASK 022\n", 0o644);
     house.write("/etc/.login.defs.bartizan-new", "half", 0o600);
-    set(&setting("/etc/login.defs", "UMASK", "027"), &house.root).unwrap();
+    set(&setting("/etc/login.defs", "UMASK", "027"), &house.root, false).unwrap();
     assert_eq!(house.read("/etc/login.defs"), "UMASK 027\n");
     assert!(!house.path("/etc/.login.defs.bartizan-new").exists());
 }
@@ -155,5 +172,5 @@ fn packages_are_looked_at_in_the_hosts_own_database() {
     assert_eq!((there.so, there.is.as_str()), (false, "0.17-1"));
     assert!(look(&package("nmap", false), &house.root).unwrap().so);
     // Another root's packages are never installed by this host's manager.
-    assert!(matches!(set(&package("telnet", false), &house.root), Err(Problem::Unsupported(_))));
+    assert!(matches!(set(&package("telnet", false), &house.root, false), Err(Problem::Unsupported(_))));
 }

@@ -143,7 +143,8 @@ fn one_bit_of_an_order_or_another_key_and_it_is_not_taken() {
 #[test]
 fn steps_are_done_in_their_order_and_told_with_how_things_stood_before() {
     let house = House::new(&[Power::Enforce]);
-    let signed = house.signed(1, vec![file("/etc/one", "640"), file("/etc/two", "666")]);
+    fs::set_permissions(house.folder.path().join("root/etc/two"), fs::Permissions::from_mode(0o644)).unwrap();
+    let signed = house.signed(1, vec![file("/etc/one", "640"), file("/etc/two", "644")]);
     let first = house.over(&signed);
     let Ending::CarriedOut(steps) = &first else { panic!("{first:?}") };
     assert!(

@@ -24,7 +24,7 @@ fn order(generation: u64) -> Order {
 }
 
 fn standing(powers: &[Power]) -> Standing {
-    let allowed = Allowed { powers: powers.iter().copied().collect(), settings: BTreeSet::new() };
+    let allowed = Allowed { powers: powers.iter().copied().collect(), ..Allowed::default() };
     Standing { asset: asset(1), last: None, allowed }
 }
 
@@ -75,7 +75,7 @@ fn one_step_that_may_not_be_done_refuses_the_order() {
     });
     let mut standing = standing(&[Power::Enforce]);
     assert!(matches!(judged(&order, &standing, at(0)), Err(Refusal::Denied { .. })));
-    standing.allowed.settings.insert("sysctl:kernel.core_pattern".to_owned());
+    standing.allowed.host.settings.insert("sysctl:kernel/core_pattern".to_owned());
     assert_eq!(judged(&order, &standing, at(0)), Ok(Next::Begin));
     order.steps.clear();
     assert_eq!(judged(&order, &standing, at(0)), Err(Refusal::Steps(0)));

@@ -66,6 +66,7 @@ fn report(sections: &Sections, host: u32, turn: u32, verdicts: Vec<Look>) -> Rep
         verdicts,
         whole: turn == 0,
         signals: Vec::new(),
+        outcomes: Vec::new(),
         loss: BTreeMap::new(),
     }
 }
