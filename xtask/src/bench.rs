@@ -5,6 +5,8 @@ use anyhow::Result;
 
 pub mod agent;
 pub mod posture;
+mod figures;
+pub mod scan;
 
 /// What is measured.
 #[derive(Debug, clap::Subcommand)]
@@ -13,6 +15,8 @@ pub enum Bench {
     Agent(agent::Arguments),
     /// How posture scales: a whole server with a made-up fleet of 100,000 assets.
     Posture(posture::Arguments),
+    /// Import of feeds, and a full scan of a host, beside debsecan, apt and dpkg-query.
+    Scan(scan::Arguments),
 }
 
 /// Measures, and prints.
@@ -20,5 +24,6 @@ pub fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::Agent(arguments) => agent::run(arguments),
         Bench::Posture(arguments) => posture::run(arguments),
+        Bench::Scan(arguments) => scan::run(arguments),
     }
 }

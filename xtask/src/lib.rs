@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "a chore talks to the person who runs it")]
 
 pub mod bench;
+pub mod dist;
 pub mod services;
 pub mod test;
 pub mod tidy;

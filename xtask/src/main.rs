@@ -21,6 +21,8 @@ enum Chore {
     /// Measure, and print the figure beside a peer's.
     #[command(subcommand)]
     Bench(xtask::bench::Bench),
+    /// Build release binaries and Debian packages, with their checksums.
+    Dist(xtask::dist::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
         Chore::Test(arguments) => xtask::test::run(&arguments),
         Chore::Tidy => xtask::tidy::run(),
         Chore::Bench(bench) => xtask::bench::run(&bench),
+        Chore::Dist(arguments) => xtask::dist::run(&arguments),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
