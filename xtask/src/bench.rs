@@ -4,8 +4,8 @@
 use anyhow::Result;
 
 pub mod agent;
-pub mod posture;
 mod figures;
+pub mod posture;
 pub mod scan;
 
 /// What is measured.

@@ -12,6 +12,7 @@ use crate::exit::{Answer, Failure};
 use crate::facts::flatten;
 use crate::printer::{Format, Printer, Rows};
 
+mod declare;
 mod diff;
 
 /// The most pages of assets that are asked for: a million assets.
@@ -34,6 +35,8 @@ enum Verb {
     Facts(Facts),
     /// Tell how the facts of two assets differ.
     Diff(diff::Arguments),
+    /// Write down assets that no agent runs on: they are listed, and unknown, until they are retired.
+    Declare(declare::Arguments),
     /// Take an asset out of service: nobody misses its reports any more.
     Retire(Retire),
 }
@@ -104,6 +107,7 @@ pub(crate) fn run(arguments: Arguments, client: Option<&Path>) -> Result<Answer,
             })?;
         }
         Verb::Diff(arguments) => diff::run(&client, &arguments)?,
+        Verb::Declare(arguments) => declare::run(&client, arguments)?,
         Verb::Retire(arguments) => retire(&client, &arguments)?,
     }
     Ok(Answer::Answered)
@@ -144,7 +148,10 @@ fn rows(assets: &[Row]) -> Rows {
             asset.last_seen.clone().unwrap_or_else(|| "never".to_owned()),
             asset.verdicts.met.to_string(),
             asset.verdicts.not_met.to_string(),
-            asset.verdicts.unknown.to_string(),
+            asset
+                .unknown
+                .as_ref()
+                .map_or_else(|| asset.verdicts.unknown.to_string(), |reason| format!("all: {reason}")),
         ]
     };
     let header =
@@ -165,6 +172,9 @@ fn shown(asset: &Described) -> Rows {
     say("enrolled", asset.enrolled_at.clone());
     say("last seen", told.last_seen.clone().unwrap_or_else(|| "never".to_owned()));
     let verdicts = told.verdicts;
+    if let Some(reason) = &told.unknown {
+        say("unknown", format!("everything: {reason}"));
+    }
     say("rules", format!("{} met, {} not met, {} unknown", verdicts.met, verdicts.not_met, verdicts.unknown));
     for (label, value) in &asset.labels {
         say("label", format!("{label}={value}"));

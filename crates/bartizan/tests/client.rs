@@ -336,6 +336,40 @@ fn one_entry_is_proved_against_a_checkpoint_and_an_altered_proof_is_not() {
 }
 
 #[test]
+fn an_asset_without_an_agent_is_declared_listed_as_unknown_and_retired() {
+    let house = House::start();
+    let declare =
+        ["asset", "declare", "ora-1", "--class", "database", "--service", "shop", "--environment", "prod"];
+    let dry = house.json(&[&declare[..], &["--dry-run"]].concat());
+    assert_eq!(dry[0]["life"], "declared");
+    assert!(house.json(&["asset", "list"]).as_array().unwrap().is_empty(), "a dry run declared something");
+    house.json(&declare);
+    let sheet = "name,class,service,environment,vendor\nwin-1,server,files,dev,microsoft\nsw-1,network_device,net,prod,\n";
+    let (_, csv) = house.file("assets.csv", sheet);
+    assert_eq!(house.json(&["asset", "declare", "--csv", &csv]).as_array().unwrap().len(), 2);
+    frozen!("declared_list", house.shown(&["asset", "list"]));
+    frozen!("declared_show", house.shown(&["asset", "show", "win-1"]));
+    let told = house.run(&declare);
+    assert_eq!(told.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&told.stderr).contains("there is an asset `ora-1` already"), "{told:?}");
+    for (text, words) in [
+        ("name,service\nx,y\n", "has no column `class`"),
+        ("name,class,service,environment\nx,printer,y,z\n", "line 2: `printer` is no class"),
+        ("name,class,service,environment\nx,,,z\n", "`service` of asset `x`"),
+        ("name,class,service,environment\nx,,y,z\nx,,y,z\n", "`x` stands there twice"),
+        ("name,class,service,environment\nx,server\n", "assets.csv"),
+    ] {
+        let (_, csv) = house.file("assets.csv", text);
+        let refused = house.run(&["asset", "declare", "--csv", &csv]);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(refused.status.code() == Some(2) && said.contains(words), "{text}: {said}");
+    }
+    assert_eq!(house.run(&["asset", "declare", "x"]).status.code(), Some(2), "a service is needed");
+    assert_eq!(house.json(&["asset", "retire", "ora-1"])["life"], "retired");
+    assert_eq!(house.json(&["asset", "list"]).as_array().unwrap().len(), 3, "nothing vanishes");
+}
+
+#[test]
 fn a_sign_in_link_opens_a_session_once() {
     let house = House::start();
     frozen!(house.shown(&["sign-in"]));

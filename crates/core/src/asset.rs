@@ -38,6 +38,8 @@ pub enum Life {
     Enrolled,
     /// It enrolled in a way that a person has to look at: its reports are kept, it gets nothing.
     Quarantined,
+    /// Somebody wrote it down: no agent runs on it, and all of it is unknown.
+    Declared,
     /// It was taken out of service; nobody misses its reports.
     Retired,
 }
@@ -100,6 +102,7 @@ impl Life {
         match self {
             Life::Enrolled => "enrolled",
             Life::Quarantined => "quarantined",
+            Life::Declared => "declared",
             Life::Retired => "retired",
         }
     }
@@ -134,11 +137,11 @@ impl FromStr for Life {
     type Err = NoSuchWord;
 
     fn from_str(word: &str) -> Result<Self, NoSuchWord> {
-        let all = [Life::Enrolled, Life::Quarantined, Life::Retired];
+        let all = [Life::Enrolled, Life::Quarantined, Life::Declared, Life::Retired];
         all.into_iter().find(|life| life.as_str() == word).ok_or_else(|| NoSuchWord {
             word: word.to_owned(),
             what: "life",
-            known: "enrolled, quarantined and retired",
+            known: "enrolled, quarantined, declared and retired",
         })
     }
 }

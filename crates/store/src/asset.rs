@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bartizan_core::asset::{Asset, Life};
 use bartizan_core::digest::Digest;
-use bartizan_core::id::AssetId;
+use bartizan_core::id::{AssetId, PersonId};
 use bartizan_core::posture::AssetNumber;
 use bartizan_core::time::Timestamp;
 
@@ -148,6 +148,39 @@ impl Store {
                    FROM asset_report WHERE number = $1";
         let row = reading.one(sql, [i64::from(number).into()]).await?;
         row.as_ref().map(standing).transpose()
+    }
+
+    /// Writes assets down that no agent runs on, all of them or none. A name that an asset bears which
+    /// was not retired is a conflict: two of one name could not be told apart.
+    pub async fn declare_assets(
+        &self,
+        assets: Vec<Asset>,
+        by: PersonId,
+        now: Timestamp,
+    ) -> Result<Vec<Asset>, Error> {
+        let tx = self.begin("declare assets").await?;
+        // No key has this digest: nobody enrols as one of them.
+        let nobody = Identity { public_key: Digest::from_bytes([0; 32]), machine: String::new() };
+        let mut declared = Vec::with_capacity(assets.len());
+        for asset in assets {
+            let sql = "SELECT number FROM asset WHERE name = $1 AND life <> 'retired' LIMIT 1";
+            if tx.one(sql, [asset.name.clone().into()]).await?.is_some() {
+                return Err(Error::Conflict(format!("there is an asset `{}` already", asset.name)));
+            }
+            let asset = tx.insert_asset(Asset { life: Life::Declared, ..asset }, &nobody).await?;
+            let body = serde_json::json!({"asset": asset, "by": by}).to_string();
+            tx.stage("asset", "asset_declared", now, &bartizan_ledger::entry::Body::Open(body)).await?;
+            declared.push(asset);
+        }
+        tx.commit().await?;
+        Ok(declared)
+    }
+
+    /// How many assets no agent runs on.
+    pub async fn declared_assets(&self) -> Result<u64, Error> {
+        let reading = self.reading("count declared assets");
+        let row = reading.one("SELECT COUNT(*) FROM asset WHERE life = 'declared'", []).await?;
+        row.map_or(Ok(0), |row| row.number(0))
     }
 
     /// Moves an asset on in its life. Retiring takes its posture away, by a transition.

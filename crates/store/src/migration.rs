@@ -8,6 +8,7 @@ use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr};
 use sea_orm_migration::prelude::*;
 
 mod access;
+mod declared;
 mod environment;
 mod first;
 mod summaries;
@@ -24,6 +25,7 @@ impl MigratorTrait for Migrator {
             Box::new(Step { name: "0003_environment", statements: environment::STATEMENTS }),
             Box::new(Step { name: "0004_access", statements: access::STATEMENTS }),
             Box::new(Step { name: "0005_summaries", statements: summaries::STATEMENTS }),
+            Box::new(Step { name: "0006_declared", statements: declared::STATEMENTS }),
         ]
     }
 }

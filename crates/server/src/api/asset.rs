@@ -6,10 +6,11 @@ use axum::extract::{Extension, Path, State};
 use axum::http::Method;
 use axum::response::Json;
 use axum::routing::{get, post};
-use bartizan_core::asset::{Asset, Life};
+use bartizan_core::asset::{Asset, Class, LABELS_LIMIT, Life, NAME_BYTES_LIMIT};
+use bartizan_core::id::AssetId;
 use bartizan_core::person::Person;
 use bartizan_core::time::Timestamp;
-use bartizan_core::verdict::Verdict;
+use bartizan_core::verdict::{Reason, Verdict};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -17,11 +18,14 @@ use super::Answer;
 use super::finding::{self, Finding};
 use super::openapi::Shape;
 use crate::auth::{OPERATORS, READERS};
-use crate::problem::{Problem, Query};
+use crate::problem::{Body, Problem, Query};
 use crate::web::{Route, Web};
 
 /// The most assets that one page lists.
 const PAGE_LIMIT: usize = 200;
+
+/// The most assets that are declared at once.
+const DECLARED_LIMIT: usize = 5_000;
 
 /// One asset in a list.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -35,6 +39,35 @@ pub struct Row {
     /// When it was last heard of (RFC 3339); none before its first word.
     pub last_seen: Option<String>,
     pub verdicts: Verdicts,
+    /// Why nothing at all is known of it (`unassigned`: no agent runs on it; `unseen`: its agent has not
+    /// reported yet); none where something is.
+    pub unknown: Option<String>,
+}
+
+/// An asset that no agent runs on.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Declared {
+    #[schemars(length(min = 1, max = NAME_BYTES_LIMIT))]
+    pub name: String,
+    #[serde(default)]
+    pub class: Class,
+    #[schemars(length(min = 1, max = NAME_BYTES_LIMIT))]
+    pub service: String,
+    #[schemars(length(min = 1, max = NAME_BYTES_LIMIT))]
+    pub environment: String,
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Assets to be written down, all of them or none.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Declaration {
+    pub assets: Vec<Declared>,
+    /// Whether nothing is to be written down, and only said what would be.
+    #[serde(default)]
+    pub dry_run: bool,
 }
 
 /// How many rules stand how.
@@ -85,6 +118,7 @@ pub(super) fn shapes() -> Vec<Shape> {
         Shape::get::<List>("/api/v1/assets").query::<Page>(),
         Shape::get::<Described>("/api/v1/assets/{asset}"),
         Shape::get::<serde_json::Value>("/api/v1/assets/{asset}/facts/{section}"),
+        Shape::post::<List>("/api/v1/assets").body::<Declaration>(),
         Shape::post::<Row>("/api/v1/assets/{asset}/retire"),
     ]
 }
@@ -121,6 +155,15 @@ pub(super) fn routes() -> Vec<Route> {
                     told
                 },
             ),
+        },
+        Route {
+            method: Method::POST,
+            path: "/api/v1/assets",
+            roles: Some(OPERATORS),
+            summary: Some(
+                "Write down assets that no agent runs on: they are listed, and unknown, until they are retired.",
+            ),
+            handler: post(declare),
         },
         Route {
             method: Method::POST,
@@ -166,14 +209,21 @@ async fn row(web: &Web, asset: &Asset) -> Result<Row, Problem> {
             Verdict::Unknown(_) => verdicts.unknown += 1,
         }
     }
+    let last_seen = last_seen(web, asset).await?;
+    let unknown = match (asset.life, last_seen) {
+        (Life::Declared, _) => Some(Reason::Unassigned),
+        (Life::Enrolled | Life::Quarantined, None) => Some(Reason::Unseen),
+        _ => None,
+    };
     Ok(Row {
+        unknown: unknown.map(|reason| reason.to_string()),
         id: asset.id.to_string(),
         name: asset.name.clone(),
         class: asset.class.to_string(),
         service: asset.service.clone(),
         environment: asset.environment.clone(),
         life: asset.life.to_string(),
-        last_seen: last_seen(web, asset).await?.map(|at| at.to_string()),
+        last_seen: last_seen.map(|at| at.to_string()),
         verdicts,
     })
 }
@@ -211,6 +261,51 @@ pub(crate) async fn facts(web: &Web, asset: &Asset, section: &str) -> Result<ser
     let body = web.store.asset_section(asset.number, section).await?;
     let body = body.ok_or_else(|| Problem::not_found("section", section))?;
     serde_json::from_slice(&body).map_err(|error| Problem::new(bartizan_core::error::Class::Bug, error))
+}
+
+/// Writes assets down that no agent runs on.
+async fn declare(
+    State(web): State<Web>,
+    Extension(person): Extension<Person>,
+    Body(declaration): Body<Declaration>,
+) -> Answer<List> {
+    let wrong = |what: String| Problem::new(bartizan_core::error::Class::Invalid, what);
+    if declaration.assets.is_empty() || declaration.assets.len() > DECLARED_LIMIT {
+        return Err(wrong(format!("`assets` has from 1 to {DECLARED_LIMIT} entries")));
+    }
+    let now = web.ambient.now();
+    let mut assets = Vec::with_capacity(declaration.assets.len());
+    for declared in declaration.assets {
+        let Declared { name, class, service, environment, labels } = declared;
+        for (what, text) in [("name", &name), ("service", &service), ("environment", &environment)] {
+            let fits = !text.trim().is_empty() && text.len() <= NAME_BYTES_LIMIT;
+            if !fits || text.chars().any(char::is_control) {
+                let limit = format!("takes 1 to {NAME_BYTES_LIMIT} bytes, none of them a control character");
+                return Err(wrong(format!("`{what}` of asset `{name}` {limit}")));
+            }
+        }
+        if labels.len() > LABELS_LIMIT {
+            return Err(wrong(format!("asset `{name}` has more than {LABELS_LIMIT} labels")));
+        }
+        let id = AssetId::mint(now, web.ambient.random());
+        let (number, life) = (0, Life::Declared);
+        assets.push(Asset { id, number, name, class, service, environment, labels, life, enrolled_at: now });
+    }
+    let mut names: Vec<&str> = assets.iter().map(|asset| asset.name.as_str()).collect();
+    names.sort_unstable();
+    if let Some([name, _]) = names.windows(2).find(|pair| matches!(pair, [a, b] if a == b)) {
+        return Err(wrong(format!("`{name}` stands there twice")));
+    }
+    if !declaration.dry_run {
+        tracing::info!(person.id = %person.id, assets = assets.len(), "assets declared");
+        assets = web.store.declare_assets(assets, person.id, now).await?;
+        web.nudges.show();
+    }
+    let mut rows = Vec::with_capacity(assets.len());
+    for asset in &assets {
+        rows.push(row(&web, asset).await?);
+    }
+    Ok(Json(List { assets: rows, after: None }))
 }
 
 async fn retire(

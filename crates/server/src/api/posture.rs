@@ -17,6 +17,8 @@ use crate::web::{Route, Web};
 #[derive(Clone, Debug, Default, Serialize, JsonSchema)]
 pub struct Posture {
     pub assets: u64,
+    /// Those of them that no agent runs on, of which everything is unknown.
+    pub declared: u64,
     pub retired: u64,
     /// Rules over all assets: each rule counts once for each asset that has it.
     pub met: u64,
@@ -32,7 +34,7 @@ pub struct Posture {
     pub severe: u64,
     /// Vulnerabilities of which nobody can say whether they affect some asset.
     pub vulnerabilities_unknown: u64,
-    /// Assets whose builds no feed speaks of: what they have is unknown.
+    /// Assets whose builds no feed speaks of, or that no agent runs on: what they have is unknown.
     pub assets_unknown: u64,
     /// Builds that no feed was asked about yet.
     pub builds_waiting: u64,
@@ -80,6 +82,8 @@ pub async fn posture(web: &Web) -> Result<Posture, Problem> {
     posture.severe = totals.severe;
     posture.vulnerabilities_unknown = totals.unknown;
     posture.assets_unknown = super::vulnerability::uncovered(web).await?.iter().map(|row| row.assets).sum();
+    posture.declared = web.store.declared_assets().await?;
+    posture.assets_unknown += posture.declared;
     let as_of = web.store.as_of().await?;
     posture.as_of = as_of.at.map(|at| at.to_string());
     posture.reports_waiting = as_of.waiting;

@@ -103,7 +103,7 @@ pub(super) fn state(word: &str) -> Badge {
     let tone = match word {
         "open" | "firing" | "failed" | "void" | "deleted" => "not-met",
         "resolved" | "delivered" | "closed" | "enrolled" => "met",
-        "unknown" | "claimed" | "quarantined" | "stale" | "pending" => "unknown",
+        "unknown" | "claimed" | "declared" | "quarantined" | "stale" | "pending" => "unknown",
         _ => "neutral",
     };
     Badge { tone, word: plain(word) }

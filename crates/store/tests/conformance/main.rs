@@ -13,6 +13,7 @@ use bartizan_store::{Place, Store};
 
 mod acceptance;
 mod access;
+mod asset;
 mod matching;
 mod posture;
 mod suite;
@@ -71,6 +72,7 @@ on_both! {
     a_key_with_one_use_enrols_one_host,
     an_expired_key_uses_nothing_up,
     retiring_clears_the_posture,
+    declared_assets_are_listed_until_they_are_retired,
     a_sign_in_link_works_once,
     one_code_passes_one_of_two_that_show_it_at_once,
     who_is_disabled_has_no_session_and_no_link_any_more,

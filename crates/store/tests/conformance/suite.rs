@@ -404,6 +404,7 @@ pub(crate) async fn an_alert_is_taken_by_one_incident_alone(store: Store) {
     assert_eq!(store.incident(second.id).await.unwrap(), None);
 }
 
+pub(crate) use super::asset::declared_assets_are_listed_until_they_are_retired;
 pub(crate) use crate::acceptance::{
     an_acceptance_that_has_ended_stays_so,
     what_an_owner_has_to_be_told_is_written_with_the_acceptance_or_not_at_all,
