@@ -7,6 +7,7 @@
 
 pub mod bench;
 pub mod dist;
+pub mod fuzz;
 pub mod services;
 pub mod test;
 pub mod tidy;

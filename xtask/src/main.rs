@@ -23,6 +23,8 @@ enum Chore {
     Bench(xtask::bench::Bench),
     /// Build release binaries and Debian packages, with their checksums.
     Dist(xtask::dist::Arguments),
+    /// Run each fuzz target for some seconds.
+    Fuzz(xtask::fuzz::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         Chore::Tidy => xtask::tidy::run(),
         Chore::Bench(bench) => xtask::bench::run(&bench),
         Chore::Dist(arguments) => xtask::dist::run(&arguments),
+        Chore::Fuzz(arguments) => xtask::fuzz::run(&arguments),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -8,6 +8,7 @@ use anyhow::{Result, bail};
 mod baselines;
 mod corridors;
 mod decisions;
+mod fuzz;
 mod links;
 mod text;
 pub mod workspace;
@@ -47,6 +48,7 @@ pub fn complaints(root: &Path) -> Result<Vec<Complaint>> {
     complaints.extend(text::check(&files));
     complaints.extend(links::check(root, &files));
     complaints.extend(decisions::check(&files));
+    complaints.extend(fuzz::check(&files));
     complaints.sort();
     Ok(complaints)
 }

@@ -1,0 +1,7 @@
+//! apk's database.
+#![no_main]
+
+use bartizan_core::fact::Name;
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    bartizan_fuzz::sections(&[("lib/apk/db/installed", data)], &[Name::Packages]);
+});

@@ -1,0 +1,7 @@
+//! sudo's rules.
+#![no_main]
+
+use bartizan_core::fact::Name;
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    bartizan_fuzz::sections(&[("etc/sudoers", data)], &[Name::Sudoers]);
+});
