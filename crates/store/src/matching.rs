@@ -221,8 +221,8 @@ impl Store {
     }
 
     /// Replaces what is known of tuples after they were matched against the feeds at this digest, logs what
-    /// changed, and moves what `progress` says. A pair that was known keeps its first time; what is as
-    /// it was is not written.
+    /// changed, and moves what `progress` says. A pair that was known keeps its first time, but for one that
+    /// comes to be affected after it was not: its clock starts then. What is as it was is not written.
     pub async fn put_matches(
         &self,
         matched: &[Matched],
@@ -323,7 +323,10 @@ impl Transaction {
             "vulnerability_match (tuple, vulnerability, verdict, known_at, body, source, severity)",
             &rows,
             "ON CONFLICT (tuple, vulnerability) DO UPDATE SET verdict = excluded.verdict,
-                body = excluded.body, source = excluded.source, severity = excluded.severity",
+                body = excluded.body, source = excluded.source, severity = excluded.severity,
+                known_at = CASE
+                    WHEN excluded.verdict = 'affected' AND vulnerability_match.verdict IN ('fixed', 'not_affected')
+                    THEN excluded.known_at ELSE vulnerability_match.known_at END",
         )
         .await?;
         for (tuple, vulnerability) in gone {

@@ -86,6 +86,7 @@ on_both! {
     the_ledger_numbers_each_sources_entries_in_order_and_verifies,
     replicas_that_number_at_once_lose_nothing,
     matches_keep_their_first_time,
+    a_match_that_comes_back_is_known_since_it_came_back,
     changed_matches_are_logged_once,
     concurrent_reports_of_many_assets_number_their_transitions_in_order,
 }

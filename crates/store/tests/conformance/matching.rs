@@ -1,6 +1,7 @@
 //! Matches on every engine: what is kept, and what is logged of their changes.
 
 use bartizan_core::severity::Severity;
+use bartizan_core::verdict::Reason;
 use bartizan_core::vulnerability::advisory::Rating;
 use bartizan_core::vulnerability::matching::{FixState, Match, Verdict};
 use bartizan_store::Store;
@@ -63,6 +64,24 @@ pub(crate) async fn matches_keep_their_first_time(store: Store) {
     // Judging anew begins at the first build.
     store.match_again(Some(&newer), &feeds, later(5)).await.unwrap();
     assert_eq!(store.cursor(TUPLES, 0).await.unwrap(), 0);
+}
+
+pub(crate) async fn a_match_that_comes_back_is_known_since_it_came_back(store: Store) {
+    let asset = enrol(&store, 1).await;
+    commit(&store, Report { tuples: Some(vec![tuple("openssl")]), ..report(&asset, 1, &[]) }).await;
+    let feeds = secret("feeds");
+    let put = async |verdict, at| {
+        let found = found("CVE-2024-1", "openssl", verdict, Severity::High);
+        let matched = [matched(0, vec![found])];
+        store.put_matches(&matched, &feeds, Progress::Part, later(at)).await.unwrap();
+        store.matches(&[0]).await.unwrap()[0].known_at
+    };
+    assert_eq!(put(Verdict::Fixed, 1).await, later(1));
+    assert_eq!(put(Verdict::Affected, 2).await, later(2), "nobody was late before it was affected");
+    assert_eq!(put(Verdict::Unknown(Reason::Stale), 3).await, later(2));
+    assert_eq!(put(Verdict::Affected, 4).await, later(2), "not to know for a while starts no clock anew");
+    assert_eq!(put(Verdict::NotAffected, 5).await, later(2));
+    assert_eq!(put(Verdict::Affected, 6).await, later(6));
 }
 
 pub(crate) async fn changed_matches_are_logged_once(store: Store) {

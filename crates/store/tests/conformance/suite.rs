@@ -412,7 +412,10 @@ pub(crate) use crate::acceptance::{
 pub(crate) use crate::access::{
     one_code_passes_one_of_two_that_show_it_at_once, who_is_disabled_has_no_session_and_no_link_any_more,
 };
-pub(crate) use crate::matching::{changed_matches_are_logged_once, matches_keep_their_first_time};
+pub(crate) use crate::matching::{
+    a_match_that_comes_back_is_known_since_it_came_back, changed_matches_are_logged_once,
+    matches_keep_their_first_time,
+};
 pub(crate) use crate::posture::{
     figures_equal_a_full_count_after_any_moves, looks_that_meet_take_in_each_transition_once,
     the_index_follows_the_transitions_and_can_be_rebuilt, vulnerabilities_are_paged_the_worst_first,
