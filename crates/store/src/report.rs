@@ -118,7 +118,9 @@ impl Store {
 impl Transaction {
     async fn commit_report(&self, report: &Report) -> Result<(Outcome, Option<Transition>), Error> {
         let number = i64::from(report.number);
-        let life = self.one("SELECT life FROM asset WHERE number = $1", [number.into()]).await?;
+        // The update locks the row, as retiring does: whoever comes second sees what the first committed.
+        let sql = "UPDATE asset SET life = life WHERE number = $1 RETURNING life";
+        let life = self.one(sql, [number.into()]).await?;
         let life: Option<String> = life.map(|row| row.get(0)).transpose()?;
         if life.as_deref() == Some(Life::Retired.as_str()) {
             return Ok((Outcome::Retired, None));
