@@ -103,21 +103,25 @@ impl From<Problem> for Failure {
     }
 }
 
-/// How glibc is told how many areas of memory it may keep for threads (mallopt(3)).
-const ARENAS: &str = "MALLOC_ARENA_MAX";
+/// How glibc is told to give memory back (mallopt(3)): one area for all threads, where it else keeps one for
+/// each of the collectors' short-lived ones; and what is large, or free at the end of the area, at once. Its own
+/// thresholds grow with what the first collection takes, and keep that for ever.
+const ALLOCATION: [(&str, &str); 3] =
+    [("MALLOC_ARENA_MAX", "1"), ("MALLOC_MMAP_THRESHOLD_", "65536"), ("MALLOC_TRIM_THRESHOLD_", "65536")];
 
-/// Starts the program anew with one area of memory for all threads, where nothing else was asked for.
-/// glibc else keeps one for each of the collectors' short-lived threads, which costs a third more
-/// memory; it reads the setting before the program's first line runs.
-fn with_one_arena() {
-    if std::env::var_os(ARENAS).is_some() {
+/// Starts the program anew with these settings, but for those that were made already: glibc reads them before the
+/// program's first line runs.
+fn with_memory_given_back() {
+    let missing: Vec<_> =
+        ALLOCATION.into_iter().filter(|(name, _)| std::env::var_os(name).is_none()).collect();
+    if missing.is_empty() {
         return;
     }
     let text = |word: OsString| CString::new(word.into_vec()).ok();
     let program = std::env::current_exe().ok().and_then(|program| text(program.into_os_string()));
     let arguments: Option<Vec<CString>> = std::env::args_os().map(text).collect();
-    let one = [(OsString::from(ARENAS), OsString::from("1"))];
-    let variables = std::env::vars_os().chain(one).map(|(name, value)| {
+    let missing = missing.into_iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    let variables = std::env::vars_os().chain(missing).map(|(name, value)| {
         let mut pair = name;
         pair.push("=");
         pair.push(value);
@@ -132,7 +136,7 @@ fn with_one_arena() {
 }
 
 fn main() -> ExitCode {
-    with_one_arena();
+    with_memory_given_back();
     let Arguments { verb: Verb::Run(arguments) } = Arguments::parse();
     let filter = EnvFilter::try_from_env("BARTIZAN_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let colours = std::io::stderr().is_terminal();

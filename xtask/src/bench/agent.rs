@@ -38,10 +38,10 @@ pub struct Arguments {
     /// How long to measure, after the first minute.
     #[arg(long, default_value_t = 10)]
     minutes: u32,
-    /// Take `bartizan` and `bartizan-agent` from this folder, instead of building them for release.
+    /// Take `bartizan` from this folder, instead of building it for release.
     #[arg(long, value_name = "DIR")]
-    programs: Option<PathBuf>,
-    /// Take the agent from this folder alone: another build of it.
+    server: Option<PathBuf>,
+    /// Take `bartizan-agent` from this folder, instead of building it as it ships.
     #[arg(long, value_name = "DIR")]
     agent: Option<PathBuf>,
 }
@@ -68,9 +68,9 @@ struct Course {
 
 /// Starts all three, measures, and prints.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let programs = match &arguments.programs {
-        Some(folder) => folder.clone(),
-        None => build()?,
+    let programs = Programs {
+        server: built(arguments.server.as_deref(), "bartizan", "release")?,
+        agent: built(arguments.agent.as_deref(), "bartizan-agent", "agent")?,
     };
     if !Path::new(EXPORTER).exists() {
         crate::services::install("prometheus-node-exporter")?;
@@ -83,29 +83,37 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-fn build() -> Result<PathBuf> {
-    let packages = ["-p", "bartizan", "-p", "bartizan-agent"];
-    crate::run(Command::new("cargo").args(["build", "--release"]).args(packages))?;
-    Ok(crate::target_folder()?.join("release"))
+/// The programs under test. The server is not measured.
+struct Programs {
+    server: PathBuf,
+    agent: PathBuf,
 }
 
-fn measure(arguments: &Arguments, programs: &Path, folder: &Path) -> Result<(Course, Course)> {
+/// A program in the folder that was named, or built under a profile of the workspace.
+fn built(folder: Option<&Path>, name: &str, profile: &str) -> Result<PathBuf> {
+    if let Some(folder) = folder {
+        return Ok(folder.join(name));
+    }
+    crate::run(Command::new("cargo").args(["build", "--profile", profile, "-p", name, "--bin", name]))?;
+    Ok(crate::target_folder()?.join(profile).join(name))
+}
+
+fn measure(arguments: &Arguments, programs: &Programs, folder: &Path) -> Result<(Course, Course)> {
     let server_folder = folder.join("server");
     let empty = folder.join("root");
     std::fs::create_dir_all(&empty)?;
-    let program = programs.join("bartizan");
     // The server's own agent watches an empty folder: the one that is measured watches this machine.
-    let mut up = Command::new(&program);
+    let mut up = Command::new(&programs.server);
     up.args(["up", "--port", "0", "--agent-port", "0", "--root"]).arg(&empty);
     let _server = start(up.arg("--state").arg(&server_folder), &folder.join("server.log"))?;
     let client = server_folder.join("client.json");
     until("the server is up", || Ok(client.exists().then_some(())))?;
-    let mut create = Command::new(&program);
+    let mut create = Command::new(&programs.server);
     create.arg("--client").arg(&client).args(["enrolment", "create", "--service", "local"]);
     let made = crate::output(create.args(["--environment", "dev", "-o", "json"]))?;
     let made: serde_json::Value = serde_json::from_str(&made).context("the key is no JSON")?;
     let line = made.get("command").and_then(serde_json::Value::as_str).context("there is no command")?;
-    let mut agent = Command::new(arguments.agent.as_deref().unwrap_or(programs).join("bartizan-agent"));
+    let mut agent = Command::new(&programs.agent);
     agent.args(line.split(' ').skip(1)).arg("--state").arg(folder.join("agent"));
     let mut agent = start(agent.args(["--name", "measured"]), &folder.join("agent.log"))?;
     // It has a policy, and so has judged and reported.
