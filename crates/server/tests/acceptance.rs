@@ -4,7 +4,6 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::panic,
-    clippy::print_stderr,
     clippy::disallowed_methods,
     reason = "a test fails by panicking, and is its own composition root"
 )]
@@ -237,15 +236,8 @@ fn counts(list: &Value) -> Option<(u64, u64)> {
     Some((group["assets"].as_u64()?, group["accepted"].as_u64()?))
 }
 
-async fn it_covers_while_its_control_holds_and_ends_at_once_when_that_fails(place: Place) {
-    let folder = tempfile::tempdir().unwrap();
-    let mut house = House::start(place, folder.path()).await;
-    let (first, second) = (house.enrol(1).await, house.enrol(2).await);
-    for asset in [&first, &second] {
-        house.report(asset, [NOT_MET, MET]).await;
-    }
-    house.until("/findings", |list| counts(list) == Some((2, 0))).await;
-
+/// Somebody looks what a scope takes in, asks for it, and security approves it.
+async fn asked_for_and_approved(house: &House) -> String {
     // Who looks sees what a scope takes in before anybody asks for it.
     let scope = json!(["rule=old-tls", "service=shop"]);
     let asked = json!({"scope": scope, "rule": "base/firewall"});
@@ -273,6 +265,20 @@ async fn it_covers_while_its_control_holds_and_ends_at_once_when_that_fails(plac
     let (status, _) = house.ask(OWNER, &format!("{path}/approve"), Some(json!({}))).await;
     assert_eq!(status, 403, "nobody approves a risk of their own");
     house.does(SECURITY, &format!("{path}/approve"), json!({})).await;
+    id
+}
+
+async fn it_covers_while_its_control_holds_and_ends_at_once_when_that_fails(place: Place) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut house = House::start(place, folder.path()).await;
+    let (first, second) = (house.enrol(1).await, house.enrol(2).await);
+    for asset in [&first, &second] {
+        house.report(asset, [NOT_MET, MET]).await;
+    }
+    house.until("/findings", |list| counts(list) == Some((2, 0))).await;
+
+    let id = asked_for_and_approved(&house).await;
+    let path = format!("/acceptances/{id}");
 
     // Accepted is apart from open, and is not mended.
     let list = house.until("/findings", |list| counts(list) == Some((0, 2))).await;

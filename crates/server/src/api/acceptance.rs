@@ -3,7 +3,7 @@
 use axum::extract::{Extension, Path, State};
 use axum::http::Method;
 use axum::response::Json;
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use bartizan_core::acceptance::scope::Scope;
 use bartizan_core::acceptance::{Acceptance, Approval, Control, End, Proposal, State as Life};
 use bartizan_core::canonical::Value;
@@ -186,13 +186,21 @@ pub(super) fn shapes() -> Vec<Shape> {
 }
 
 pub(super) fn routes() -> Vec<Route> {
-    let route = |method, path, roles, summary, handler| Route {
-        method,
-        path,
-        roles: Some(roles),
-        summary: Some(summary),
-        handler,
-    };
+    [asking(), judging()].into_iter().flatten().collect()
+}
+
+fn route(
+    method: Method,
+    path: &'static str,
+    roles: &'static [Role],
+    summary: &'static str,
+    handler: MethodRouter<Web>,
+) -> Route {
+    Route { method, path, roles: Some(roles), summary: Some(summary), handler }
+}
+
+/// What there is, and asking for more.
+fn asking() -> Vec<Route> {
     vec![
         route(
             Method::GET,
@@ -233,6 +241,12 @@ pub(super) fn routes() -> Vec<Route> {
                 },
             ),
         ),
+    ]
+}
+
+/// What people decide on one.
+fn judging() -> Vec<Route> {
+    vec![
         route(
             Method::POST,
             "/api/v1/acceptances/{acceptance}/approve",
@@ -325,7 +339,7 @@ async fn taken_in(web: &Web, scope: &Scope, rule: Option<(&str, &str)>) -> Resul
         preview.findings.push(Covered { kind, subject, object, assets: having.len() });
         assets |= having;
     }
-    preview.findings.sort_by(|one, other| other.assets.cmp(&one.assets));
+    preview.findings.sort_by_key(|one| std::cmp::Reverse(one.assets));
     preview.findings.truncate(FINDINGS_LIMIT);
     preview.assets = assets.len();
     if let Some((baseline, rule)) = rule.filter(|_| !assets.is_empty()) {

@@ -3,7 +3,7 @@
 use axum::extract::{Extension, Path, State};
 use axum::http::Method;
 use axum::response::Json;
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use bartizan_core::canonical::Value;
 use bartizan_core::error::Class;
 use bartizan_core::id::{AlertId, IncidentId, PersonId};
@@ -146,17 +146,14 @@ pub(super) fn shapes() -> Vec<Shape> {
 }
 
 pub(super) fn routes() -> Vec<Route> {
+    [reads(), responsible(), steps()].into_iter().flatten().collect()
+}
+
+fn reads() -> Vec<Route> {
     let read = |path, summary, handler| Route {
         method: Method::GET,
         path,
         roles: Some(READERS),
-        summary: Some(summary),
-        handler,
-    };
-    let act = |path, summary, handler| Route {
-        method: Method::POST,
-        path,
-        roles: Some(RESPONDERS),
         summary: Some(summary),
         handler,
     };
@@ -175,6 +172,16 @@ pub(super) fn routes() -> Vec<Route> {
                 describe(&web, &incident).await.map(Json)
             }),
         ),
+    ]
+}
+
+fn act(path: &'static str, summary: &'static str, handler: MethodRouter<Web>) -> Route {
+    Route { method: Method::POST, path, roles: Some(RESPONDERS), summary: Some(summary), handler }
+}
+
+/// What it is, whose it is and how bad.
+fn responsible() -> Vec<Route> {
+    vec![
         act(
             "/api/v1/incidents",
             "Open an incident by hand.",
@@ -211,6 +218,12 @@ pub(super) fn routes() -> Vec<Route> {
                 },
             ),
         ),
+    ]
+}
+
+/// How far it has come.
+fn steps() -> Vec<Route> {
+    vec![
         act(
             "/api/v1/incidents/{incident}/advance",
             "Bring an incident to its next stage.",
