@@ -27,9 +27,12 @@ pub(super) fn start(app: &App, state: &Path, raw: Option<PathBuf>, sync: bool) -
         if raw.is_some() || library.exists() {
             tell(feed_sync::import(&web, raw, library.clone()).await);
         }
-        while sync {
-            tell(feed_sync::sync_web(&web, library.clone()).await);
-            tokio::time::sleep(feed_sync::INTERVAL.to_std()).await;
+        if sync {
+            // The set of tasks ends this one.
+            loop {
+                tell(feed_sync::sync_web(&web, library.clone()).await);
+                tokio::time::sleep(feed_sync::INTERVAL.to_std()).await;
+            }
         }
     });
     tasks

@@ -180,12 +180,13 @@ impl House {
     /// A client file of somebody else, by a link that `ada` made for them.
     pub(crate) fn signed_in_as(&self, name: &str) -> String {
         let made = self.json(&["person", "sign-in-link", name]);
-        let link = made[0]["next"].as_str().unwrap().split_once("link=").unwrap().1.to_owned();
+        let next = made.pointer("/0/next").and_then(serde_json::Value::as_str).unwrap();
+        let link = next.split_once("link=").unwrap().1.to_owned();
         let web = self.with_app(|app| app.web.clone());
         let token = self.runtime.block_on(auth::sign_in(&web, &link)).unwrap().unwrap();
         let own = std::fs::read_to_string(self.path("client.json")).unwrap();
         let mut client: serde_json::Value = serde_json::from_str(&own).unwrap();
-        client["token"] = token.into();
+        client.as_object_mut().unwrap().insert("token".to_owned(), token.into());
         self.file(&format!("{name}.json"), &client.to_string()).1
     }
 
