@@ -97,7 +97,7 @@ pub fn agent(agent: &Path) -> Result<Package> {
     Ok(Package {
         name: "bartizan-agent",
         summary: "observes one host and reports to its Bartizan server",
-        description: "Only observes. It is not started by being installed: write where its server is into \
+        description: "Only observes until the host's own file allows more. It is not started by being installed: write where its server is into \
             /etc/bartizan-agent/agent.env, then enable the service.",
         files,
         closed: &["etc/bartizan-agent", "var/lib/bartizan-agent"],
