@@ -4,6 +4,6 @@
 use bartizan_core::canonical::Value;
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     if let Ok(value) = Value::parse_slice(data) {
-        assert_eq!(Value::parse(&value.to_canonical()).as_ref(), Ok(&value));
+        assert_eq!(Value::parse(&value.to_canonical()).ok(), Some(value));
     }
 });
