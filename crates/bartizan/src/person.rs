@@ -16,7 +16,8 @@ use crate::printer::{Format, Printer, Rows};
 /// List people, make one, give roles and take them.
 ///
 /// A role that approves what others propose (operator, security, legal, privacy, operations-manager),
-/// and coming onto a service's team, is in force once a second person has confirmed it.
+/// and coming onto a service's team, is in force once a second person has confirmed it; so is admin,
+/// once there is a second person who could.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]

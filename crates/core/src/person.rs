@@ -1,8 +1,9 @@
 //! People: who signs in, which roles they have, and who gave them those.
 //!
 //! A role that approves what others propose comes into force when a second person confirms it;
-//! every other role at once. Nobody confirms what they asked for, or what they get, and nobody
-//! whom the one who asked made able to confirm since.
+//! so does admin, whose holder confirms, as soon as there is a second person who could; every other
+//! role comes into force at once. Nobody confirms what they asked for, or what they get, and nobody
+//! whom the one who asked made able to confirm alone.
 
 use std::collections::BTreeSet;
 

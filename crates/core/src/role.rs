@@ -67,7 +67,14 @@ impl Role {
         }
     }
 
+    /// Whether its holder confirms a role that was asked for somebody.
+    pub const fn confirms(self) -> bool {
+        matches!(self, Role::Admin | Role::Security)
+    }
+
     /// Whether it takes two people to grant this role, because its holder approves what others propose.
+    ///
+    /// [`Role::Admin`] takes two as soon as there is a second one: see [`Role::confirms`].
     pub const fn approves(self) -> bool {
         matches!(
             self,

@@ -152,7 +152,8 @@ fn nobody_approves_what_they_wrote_or_own_or_were_made_able_to_approve() {
         (granted(&[2, 9], 11), Err(Refusal::FreshGrant)),
         (granted(&[9], 11), Err(Refusal::FreshGrant)),
         (granted(&[8, 9], 11), Ok(())),
-        (granted(&[1], 9), Ok(())),
+        (granted(&[9], 9), Ok(())),
+        (granted(&[1], 9), Err(Refusal::FreshGrant)),
     ];
     for (actor, expected) in table {
         let outcome = step(&proposed(rule()), &Event::Approved, &actor, at(11)).map(drop);

@@ -3,7 +3,8 @@
 //! A change's identity is its content. Tests, reviews and approvals name the content's digest
 //! and a target; whoever edits one byte voids them. Nobody reviews or approves what they
 //! wrote, nor by a role or credential that an author, or one admin alone, gave them since the
-//! change was proposed. Breaking the glass is another, louder path with a clock of its own.
+//! change was proposed, nor by one that an author alone ever gave them and no third person
+//! stood by since. Breaking the glass is another, louder path with a clock of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -247,7 +248,7 @@ pub enum Refusal {
     #[error("this takes the role {role}{team}")]
     Role { role: Role, team: &'static str },
     #[error(
-        "your role or credential was made or reset since the change was proposed, by its author or by one person alone"
+        "your role or credential was made or reset since the change was proposed, by its author or by one person alone, or by its author alone before: two people who give you a role again stand by you"
     )]
     FreshGrant,
     #[error("a reason is needed, of at most {REASON_BYTES_LIMIT} bytes")]
@@ -315,13 +316,33 @@ impl Change {
 
 impl Actor {
     /// Whether a role or credential of theirs was made or reset since then by one of these people,
-    /// or by one person alone: then they judge nothing that these people ask for.
+    /// or by one person alone, or by one of these people alone whenever that was: then they judge
+    /// nothing that these people ask for.
     pub fn is_tainted(&self, authors: &BTreeSet<PersonId>, since: Timestamp) -> bool {
-        self.grants.iter().filter(|grant| grant.at >= since).any(|grant| {
+        let fresh = self.grants.iter().filter(|grant| grant.at >= since).any(|grant| {
             // Changing one's own password or key is everyday; giving oneself a role is not.
             let own = grant.what == Granted::Credential && grant.by == BTreeSet::from([self.person]);
             !own && (grant.by.len() < 2 || !grant.by.is_disjoint(authors))
-        })
+        });
+        fresh || authors.iter().any(|author| self.is_made_by(*author))
+    }
+
+    /// Whether this person alone gave them a credential or a role that confirms others', and no third
+    /// person stood by it since, by confirming a role of theirs.
+    ///
+    /// Whoever made the link by which somebody signs in may have kept it, however long ago that was.
+    pub fn is_made_by(&self, maker: PersonId) -> bool {
+        let alone = BTreeSet::from([maker]);
+        let others = |grant: &&Grant| {
+            grant.by.len() > 1 && grant.by.iter().any(|one| ![maker, self.person].contains(one))
+        };
+        let since_confirmed = self.grants.iter().rev().take_while(|grant| !others(grant));
+        let counts = |what| match what {
+            Granted::Credential => true,
+            Granted::Role(role) => role.confirms(),
+        };
+        maker != self.person
+            && since_confirmed.into_iter().any(|grant| grant.by == alone && counts(grant.what))
     }
 }
 

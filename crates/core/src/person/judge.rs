@@ -84,7 +84,7 @@ pub enum Refusal {
     #[error("who asked for a role may not confirm it: a second person does, with the role admin or security")]
     OwnRequest,
     #[error(
-        "a second person has to confirm this, with the role admin or security, who is neither you nor {0}: there is none yet. Make one first (`bartizan person create NAME`, `bartizan person grant NAME admin`, `bartizan person sign-in-link NAME`), then ask again"
+        "a second person has to confirm this, with the role admin or security, who is neither you nor {0} nor somebody whom you alone made: there is none. Make one first (`bartizan person create NAME`, `bartizan person grant NAME admin`, `bartizan person sign-in-link NAME`), and let them ask: you confirm. Whoever is disabled and keeps such a role counts until it is revoked"
     )]
     NoConfirmer(String),
     #[error("nobody confirms a role for themselves")]
@@ -92,9 +92,11 @@ pub enum Refusal {
     #[error("nobody gives themselves a role that approves: another admin asks for it")]
     ForOneself,
     #[error(
-        "your role or credential was made or reset by whoever asks, or by one person alone, since it was asked"
+        "your role or credential was made or reset by whoever asks, or by one person alone since it was asked: another person confirms this"
     )]
     FreshGrant,
+    #[error("you alone made whoever asks, and {0} could confirm this")]
+    OwnAsker(String),
     #[error("{0} is the last admin: make another one first")]
     LastAdmin(String),
     #[error("{0} is disabled")]
@@ -116,7 +118,8 @@ impl Refusal {
             | Refusal::OwnRequest
             | Refusal::OwnRole
             | Refusal::ForOneself
-            | Refusal::FreshGrant => Class::Denied,
+            | Refusal::FreshGrant
+            | Refusal::OwnAsker(_) => Class::Denied,
         }
     }
 }
@@ -152,11 +155,22 @@ struct Act<'a> {
 }
 
 impl Directory {
-    /// Who could confirm a request: enabled, admin or security, neither who asked nor who gets it.
+    /// Who could confirm a request: enabled, admin or security, neither who asked nor who gets it,
+    /// nor made by who asked.
     pub fn confirmers(&self, request: &Request) -> impl Iterator<Item = &Person> {
-        let (by, person) = (request.by, request.person);
-        let able = move |one: &&Person| one.id != by && one.id != person && one.has_any(CONFIRMERS);
+        let (by, person, at) = (request.by, request.person, request.at);
+        let able = move |one: &&Person| {
+            let others = one.id != by && one.id != person && one.has_any(CONFIRMERS);
+            others && !one.actor().is_tainted(&BTreeSet::from([by]), at)
+        };
         self.people.values().filter(able)
+    }
+
+    /// Whether somebody else holds a role that confirms. Whoever is disabled counts: else one admin
+    /// would shut the others out, make a second person of their own, and let them in again.
+    fn has_other_confirmer(&self, asker: PersonId, person: PersonId) -> bool {
+        let confirms = |one: &Person| one.roles.iter().any(|role| role.confirms());
+        self.people.values().any(|one| one.id != asker && one.id != person && confirms(one))
     }
 }
 
@@ -192,8 +206,11 @@ impl Act<'_> {
         if person.services.union(services).count() > SERVICES_LIMIT {
             return Err(Refusal::Services);
         }
+        // An admin confirms what approvers get: one who is made alone would be one's own second person.
+        let takes_two =
+            role.approves() || (role == Role::Admin && self.directory.has_other_confirmer(self.actor.id, id));
         // Whoever is on a team reviews its changes by the role operator: that is approving, too.
-        if !role.approves() && services.is_subset(&person.services) {
+        if !takes_two && services.is_subset(&person.services) {
             return Ok(vec![Command::Put(self.given(person, role, services, [self.actor.id]))]);
         }
         if person.id == self.actor.id {
@@ -229,6 +246,7 @@ impl Act<'_> {
         if self.actor.actor().is_tainted(&BTreeSet::from([request.by]), request.at) {
             return Err(Refusal::FreshGrant);
         }
+        self.not_own_asker(request)?;
         let person = self.person(request.person)?;
         if person.disabled {
             return Err(Refusal::Disabled(person.name));
@@ -236,6 +254,17 @@ impl Act<'_> {
         let given = self.given(person, request.role, &request.services, [request.by, self.actor.id]);
         let answered = Request { open: false, ..request.clone() };
         Ok(vec![Command::Put(given), Command::Keep(answered)])
+    }
+
+    /// That nobody asks by the hand of somebody whom they made, and confirms by their own: except
+    /// where there is nobody else yet, since a house of one has to grow.
+    fn not_own_asker(&self, request: &Request) -> Result<(), Refusal> {
+        let made = self.person(request.by)?.actor().is_made_by(self.actor.id);
+        let mut others = self.directory.confirmers(request).filter(|one| one.id != self.actor.id);
+        match others.next() {
+            Some(other) if made => Err(Refusal::OwnAsker(other.name.clone())),
+            _ => Ok(()),
+        }
     }
 
     fn revoke(&self, id: PersonId, role: Role) -> Outcome {

@@ -1,10 +1,11 @@
 //! Declaring what an environment asks for before a change is applied there.
 //!
 //! A team of one has nobody who could review or approve: it may declare an environment
-//! `self-approved`, and each change there says so. Where there is somebody who could approve, the
-//! declaration would be a way around that person, and is refused.
+//! `self-approved`, and each change there says so. Where somebody else approves, or ever did, the
+//! declaration would be a way around that person, and is refused: one admin could disable them,
+//! declare, apply, and enable them again.
 
-use super::{Actor, Gate, Ladder};
+use super::{Actor, Gate, Granted, Ladder};
 use crate::error::Class;
 use crate::person::Person;
 use crate::role::Role;
@@ -20,7 +21,9 @@ pub enum Refusal {
     NoSuchGate,
     #[error("`{environment}` is declared `{gate}` already")]
     Already { environment: String, gate: &'static str },
-    #[error("{0} can approve changes: `self-approved` is for a team of one")]
+    #[error(
+        "{0} has or had the role security: `self-approved` is for a team of one. Give the role to a second person, who approves, or break the glass"
+    )]
     SomebodyElse(String),
     #[error("this takes the role admin")]
     Role,
@@ -67,15 +70,22 @@ pub fn declare(
     if reason.trim().is_empty() || reason.len() > super::REASON_BYTES_LIMIT {
         return Err(Refusal::Reason);
     }
-    let other = people.iter().find(|person| person.id != actor.person && person.has_any(&[Role::Security]));
+    let other = people.iter().find(|person| person.id != actor.person && ever_approved(person));
     match other {
         Some(other) if gate == Gate::SelfApproved => Err(Refusal::SomebodyElse(other.name.clone())),
         _ => Ok(ladder.clone().declared(environment, gate)),
     }
 }
 
+/// Whether they have the role security, disabled or not, or had it once.
+fn ever_approved(person: &Person) -> bool {
+    let security = Granted::Role(Role::Security);
+    person.roles.contains(&Role::Security) || person.grants.iter().any(|grant| grant.what == security)
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::Grant;
     use super::*;
     use crate::id::PersonId;
     use crate::time::Timestamp;
@@ -109,12 +119,19 @@ mod tests {
     }
 
     #[test]
-    fn nobody_declares_around_somebody_who_could_approve() {
+    fn nobody_declares_around_somebody_who_could_approve_or_ever_could() {
         let people = [person(1, &[Role::Admin]), person(2, &[Role::Security])];
         let refused = try_it(&people, "prod", Gate::SelfApproved);
         assert_eq!(refused, Err(Refusal::SomebodyElse("person 2".to_owned())));
-        let gone = [people[0].clone(), Person { disabled: true, ..people[1].clone() }];
-        assert!(try_it(&gone, "prod", Gate::SelfApproved).is_ok(), "who may not sign in approves nothing");
+        let disabled = Person { disabled: true, ..people[1].clone() };
+        assert_eq!(try_it(&[people[0].clone(), disabled], "prod", Gate::SelfApproved), refused);
+        let grant = Grant {
+            what: Granted::Role(Role::Security),
+            at: Timestamp::from_millis(0),
+            by: [people[0].id, person(3, &[]).id].into(),
+        };
+        let revoked = Person { grants: vec![grant], ..person(2, &[Role::Auditor]) };
+        assert_eq!(try_it(&[people[0].clone(), revoked], "prod", Gate::SelfApproved), refused);
     }
 
     #[test]

@@ -166,6 +166,27 @@ fn a_role_or_credential_made_since_by_the_author_or_one_admin_does_not_count() {
 }
 
 #[test]
+fn a_credential_that_the_author_alone_made_does_not_count_until_a_third_person_stood_by_it() {
+    let change = reviewed();
+    let approve = |grants: &[(Granted, &[u8])]| {
+        let grants = grants.iter().map(|(what, by)| Grant {
+            what: *what,
+            at: at(10),
+            by: by.iter().copied().map(person).collect(),
+        });
+        let approver = Actor { grants: grants.collect(), ..approver() };
+        act(&change, &approver, approve_event(change.digest)).map(|_| ())
+    };
+    let role = Granted::Role(Role::Security);
+    let reset = (Granted::Credential, [1].as_slice());
+    assert_eq!(approve(&[reset]), Err(Refusal::FreshGrant), "long before the change was proposed");
+    assert_eq!(approve(&[(role, &[1, 9]), reset]), Err(Refusal::FreshGrant), "reset after the role");
+    assert_eq!(approve(&[reset, (role, &[1, 9])]), Ok(()), "somebody else agreed to the role since");
+    assert_eq!(approve(&[reset, (role, &[1, 3])]), Err(Refusal::FreshGrant), "but not they themselves");
+    assert_eq!(approve(&[(Granted::Credential, &[9])]), Ok(()), "who made it wrote nothing here");
+}
+
+#[test]
 fn each_act_takes_its_role() {
     let change = tested();
     let stranger = Actor { services: BTreeSet::new(), ..reviewer() };
