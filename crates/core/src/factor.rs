@@ -35,6 +35,10 @@ pub const RECOVERY_CODES: usize = 10;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Factor {
     pub made_at: Timestamp,
+    /// The digest of the token of the session that began it: until it is confirmed, no other session
+    /// of the same person sees its secret, or confirms it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begun_by: Option<Digest>,
     /// None until a code has shown that the device holds the secret.
     pub confirmed_at: Option<Timestamp>,
     /// The newest step whose code was taken: neither it nor an older one is taken again.
@@ -71,12 +75,18 @@ impl Factor {
     pub const fn new(now: Timestamp) -> Self {
         Self {
             made_at: now,
+            begun_by: None,
             confirmed_at: None,
             last_step: None,
             recovery: BTreeSet::new(),
             failures: 0,
             locked_until: None,
         }
+    }
+
+    /// Whether this session may see and confirm it: it is confirmed, or was begun there.
+    pub fn is_open_to(&self, session: &Digest) -> bool {
+        self.confirmed_at.is_some() || self.begun_by.as_ref() == Some(session)
     }
 
     /// Until when no code is looked at, if that is so now.

@@ -85,12 +85,14 @@ impl Store {
         let moved = tx
             .run(
                 "UPDATE factor SET generation = generation + 1, confirmed = $1, body = $2
-                 WHERE person = $3 AND generation = $4",
+                 WHERE person = $3 AND generation = $4 AND sealed = $5",
                 [
                     i64::from(to.confirmed_at.is_some()).into(),
                     json(to, "a factor")?,
                     person.to_string().into(),
                     from.generation.into(),
+                    // One that was begun anew counts from the same generation on.
+                    from.sealed.clone().into(),
                 ],
             )
             .await?;

@@ -77,11 +77,13 @@ fn none() -> Problem {
     Problem::new(Class::Conflict, "you have no second factor").hint("set one up on the page /factor")
 }
 
-/// Begins to set a factor up: a fresh secret, which counts for nothing until a code confirms it.
-pub(crate) async fn begin(web: &Web, person: &Person) -> Result<(), Problem> {
+/// Begins to set a factor up: a fresh secret, which counts for nothing until a code confirms it in the
+/// same session. Whoever else signs in as this person starts anew: else they could know the secret that
+/// its owner confirms.
+pub(crate) async fn begin(web: &Web, person: &Person, signed: &Signed) -> Result<(), Problem> {
     let secret = Secret::mint(&web.ambient);
     let kept = web.wrapping.seal(&seal_name(person.id), secret.as_bytes(), &web.ambient);
-    let factor = Factor::new(web.ambient.now());
+    let factor = Factor { begun_by: Some(signed.token), ..Factor::new(web.ambient.now()) };
     let kept = kept.map_err(|error| sealed(&error))?;
     web.store.make_factor(person.id, kept, &factor).await.map_err(|error| match error.class() {
         Class::Conflict => Problem::new(Class::Conflict, "you have a second factor already")
@@ -150,6 +152,9 @@ async fn judge(
     code: &str,
     keep: impl FnOnce(&mut Factor),
 ) -> Result<Held, Problem> {
+    if !held.factor.is_open_to(&signed.token) {
+        return Err(none());
+    }
     let now = web.ambient.now();
     let shown = open(web, person.id, held)?.read(code, now);
     let before = &held.factor;

@@ -73,6 +73,7 @@ async fn page(
     let held = web.store.factor(person.id).await?;
     let state = match &held {
         None => Standing::None,
+        Some(held) if !held.factor.is_open_to(&signed.token) => Standing::None,
         Some(held) if held.factor.confirmed_at.is_none() => {
             let secret = factor::open(&web, person.id, held)?;
             Standing::Begun { drawing: draw(&secret.uri(&person.name)), groups: secret.groups() }
@@ -87,8 +88,12 @@ async fn page(
     asked.answer(place(), part)
 }
 
-async fn begin(State(web): State<Web>, Extension(person): Extension<Person>) -> Answer {
-    factor::begin(&web, &person).await?;
+async fn begin(
+    State(web): State<Web>,
+    Extension(person): Extension<Person>,
+    Extension(signed): Extension<Signed>,
+) -> Answer {
+    factor::begin(&web, &person, &signed).await?;
     Ok(Redirect::to(PATH).into_response())
 }
 

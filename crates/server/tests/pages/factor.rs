@@ -124,6 +124,30 @@ async fn a_factor_is_set_up_by_a_code_and_asked_of_every_later_session() {
 }
 
 #[tokio::test]
+async fn a_secret_that_another_session_began_is_neither_shown_nor_confirmed() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::new();
+    let app = start(folder.path(), &clock).await;
+    let link = fleet::person(&app, 1, "Ada", &[Role::Admin]).await;
+    let ada = Browser::sign_in(&app, &link).await;
+    let id = app.web.store.people().await.unwrap()[0].id;
+    let thief = Browser::sign_in(&app, &auth::link(&app.web, id).await.unwrap()).await;
+    assert_eq!(thief.post("/factor/begin").send().await.unwrap().status(), StatusCode::SEE_OTHER);
+    let theirs = device(&thief.page("/factor").await);
+    let code = || theirs.code(clock.now());
+    assert!(ada.page("/factor").await.contains("You have no second factor"));
+    for path in ["/factor/confirm", "/factor/recovery-codes", "/factor/remove"] {
+        assert_eq!(show(&ada, path, &code()).await.0, StatusCode::CONFLICT, "{path}");
+    }
+    // She starts anew; what was begun elsewhere is gone.
+    let (_, recovery) = set_up(&ada, &clock).await;
+    assert_eq!(recovery.len(), 10);
+    assert_eq!(show(&thief, "/factor/confirm", &code()).await.0, StatusCode::CONFLICT);
+    assert_eq!(show(&thief, "/factor/show", &code()).await.0, StatusCode::FORBIDDEN);
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn whoever_guesses_codes_is_locked_out_and_the_right_code_waits_too() {
     let folder = tempfile::tempdir().unwrap();
     let clock = Clock::new();
