@@ -5,7 +5,8 @@
 //! over TLS alone, and never along with another site's request.
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Method, header};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use bartizan_core::digest::Digest;
@@ -29,7 +30,8 @@ pub(crate) const COOKIE: &str = "__Host-bartizan";
 const FACTOR_PATHS: [&str; 2] = ["/factor", "/api/v1/session/factor"];
 
 /// What a proxy on this machine says of whom it asks for: then nobody asks from here.
-const FORWARDED: [&str; 3] = ["forwarded", "x-forwarded-for", "x-real-ip"];
+const FORWARDED: [&str; 6] =
+    ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"];
 
 /// How long a session lasts.
 pub const SESSION: Duration = Duration::from_hours(12);
@@ -161,11 +163,22 @@ async fn person(
     Ok((session.person, Signed { token, passed }))
 }
 
-/// Whether who asks is on the server's own machine, and asks for themselves.
+/// Whether who asks is on the server's own machine, and asks for themselves. A proxy that says nothing of
+/// whom it asks for still passes on by which name, or asks for the server by its own.
 fn from_here(request: &Request) -> bool {
     let address = request.extensions().get::<Connection>().map(|connection| connection.address.ip());
     let proxied = FORWARDED.iter().any(|name| request.headers().contains_key(*name));
-    address.is_some_and(|address| address.to_canonical().is_loopback()) && !proxied
+    let named = authority(request.uri(), request.headers()).is_some_and(is_loopback);
+    address.is_some_and(|address| address.to_canonical().is_loopback()) && !proxied && named
+}
+
+/// Whether an authority, `HOST` or `HOST:PORT`, names this machine to itself.
+fn is_loopback(authority: &str) -> bool {
+    let Ok(authority) = authority.parse::<Authority>() else { return false };
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+    let address = host.parse::<std::net::IpAddr>();
+    host.eq_ignore_ascii_case("localhost")
+        || address.is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
 fn unknown() -> Problem {
@@ -180,7 +193,7 @@ fn token(request: &Request) -> Result<String, Problem> {
     }
     let token = cookie(headers).ok_or_else(unknown)?;
     if !request.method().is_safe() {
-        same_origin(request)?;
+        same_origin(request.uri(), headers)?;
     }
     Ok(token.to_owned())
 }
@@ -196,19 +209,20 @@ fn cookie(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Another site can make a browser send a form here, but not lie about where it came from.
-///
-/// HTTP/2 has the host in the address, HTTP/1.1 in a header.
-fn same_origin(request: &Request) -> Result<(), Problem> {
-    let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
-    let origin = text(header::ORIGIN);
-    let authority = request.uri().authority().map(|authority| authority.as_str());
-    let host = authority.or_else(|| text(header::HOST));
+pub(crate) fn same_origin(uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
+    let origin = headers.get(header::ORIGIN).and_then(|value| value.to_str().ok());
     let ours = origin.and_then(|origin| origin.strip_prefix("https://"));
-    if ours.is_some() && ours == host {
+    if ours.is_some() && ours == authority(uri, headers) {
         Ok(())
     } else {
         Err(Problem::new(Class::Denied, "the request comes from another site"))
     }
+}
+
+/// By which name the server is asked: HTTP/2 has it in the address, HTTP/1.1 in a header.
+fn authority<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
+    let host = || headers.get(header::HOST).and_then(|value| value.to_str().ok());
+    uri.authority().map(Authority::as_str).or_else(host)
 }
 
 /// A fresh link that signs a person in once; what follows the console's URL.
@@ -262,5 +276,38 @@ pub async fn sign_out(web: &Web, headers: &HeaderMap) -> Result<(), bartizan_sto
     match bearer(headers).or_else(|| cookie(headers)) {
         Some(token) => web.store.end_session(&Digest::of_bytes(token.as_bytes())).await,
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(authority: Option<&str>, headers: &[(&'static str, &str)]) -> bool {
+        let uri = authority.map_or_else(|| "/".to_owned(), |authority| format!("https://{authority}/"));
+        let mut request = axum::http::Request::builder().uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let address = std::net::SocketAddr::from(([127, 0, 0, 1], 50_000));
+        let request = request.extension(Connection { address, peer: None });
+        from_here(&request.body(axum::body::Body::empty()).unwrap())
+    }
+
+    #[test]
+    fn who_asks_from_loopback_by_another_name_or_through_a_proxy_is_not_here() {
+        for name in ["localhost:8443", "LocalHost", "127.0.0.1:8443", "127.9.9.9", "[::1]:8443"] {
+            assert!(asked(Some(name), &[]), "{name}");
+            assert!(asked(None, &[("host", name)]), "{name}");
+        }
+        for name in ["watch.example.org", "192.0.2.1:8443", "localhost.example.org", "127.0.0.1.example.org"]
+        {
+            assert!(!asked(Some(name), &[]), "{name}");
+            assert!(!asked(None, &[("host", name)]), "{name}");
+        }
+        assert!(!asked(None, &[]), "by no name");
+        for name in FORWARDED {
+            assert!(!asked(Some("localhost"), &[(name, "1.1 proxy")]), "{name}");
+        }
     }
 }

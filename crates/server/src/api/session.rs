@@ -2,7 +2,7 @@
 
 use axum::Form;
 use axum::extract::{Extension, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Json, Redirect, Response};
 use axum::routing::{get, post};
 use bartizan_core::error::Class;
@@ -85,7 +85,14 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
-async fn sign_in(State(web): State<Web>, Form(form): Form<Link>) -> Result<Response, Problem> {
+/// Another site must not sign a browser in here as somebody else: they would act in a name not theirs.
+async fn sign_in(
+    State(web): State<Web>,
+    uri: Uri,
+    headers: HeaderMap,
+    Form(form): Form<Link>,
+) -> Result<Response, Problem> {
+    auth::same_origin(&uri, &headers)?;
     let token = used(&web, &form.link).await?;
     Ok(([(header::SET_COOKIE, auth::set_cookie(&token))], Redirect::to("/")).into_response())
 }

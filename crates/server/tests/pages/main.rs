@@ -252,8 +252,14 @@ async fn a_sign_in_link_is_used_by_the_form_alone_and_files_are_kept_by_their_co
     let link = fleet::person(&app, 1, "Ada", &[Role::Responder]).await;
     let page = nobody.page(&link).await;
     assert!(page.contains("method=\"post\" action=\"/sign-in\"") && nobody.page(&link).await == page);
-    Browser::sign_in(&app, &link).await;
     let token = link.split_once('=').unwrap().1;
+    // Another site that has a link of its own would else sign a browser in as somebody else.
+    for origin in [Some("https://elsewhere.example"), Some("null"), None] {
+        let form = nobody.ask(Method::POST, "/sign-in").form(&[("link", token)]);
+        let form = origin.into_iter().fold(form, |form, origin| form.header(ORIGIN, origin));
+        assert_eq!(form.send().await.unwrap().status(), StatusCode::FORBIDDEN, "{origin:?}");
+    }
+    Browser::sign_in(&app, &link).await;
     let again = nobody.post("/sign-in").form(&[("link", token)]).send().await.unwrap();
     assert_eq!(again.status(), StatusCode::FORBIDDEN);
     let style = page.split('"').find(|text| text.ends_with("/bartizan.css")).unwrap();
