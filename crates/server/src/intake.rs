@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Extension, State};
+use axum::extract::{DefaultBodyLimit, Extension, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -73,6 +73,7 @@ pub struct Intake {
     pacing: Pacing,
     batch: batch::Batcher,
     known: Arc<RwLock<BTreeMap<AssetId, Known>>>,
+    enrolling: Arc<tokio::sync::Semaphore>,
 }
 
 /// An agent as the store had it a moment ago.
@@ -96,19 +97,24 @@ impl Intake {
     ) -> Self {
         let batch = batch::Batcher::start(store.clone(), nudges.clone(), tasks).await;
         let last_seen = last_seen::LastSeen::default();
-        Self { store, ambient, keys, nudges, policies, last_seen, pacing, batch, known: Arc::default() }
+        let enrolling = Arc::new(tokio::sync::Semaphore::new(enrol::ENROLMENTS_LIMIT));
+        let known = Arc::default();
+        Self { store, ambient, keys, nudges, policies, last_seen, pacing, batch, known, enrolling }
     }
 
     /// The routes of the agents' listener.
     pub fn router(self) -> Router {
         Router::new()
-            .route("/agent/v1/enrol", post(enrol::enrol))
+            .route(
+                "/agent/v1/enrol",
+                post(enrol::enrol).layer(DefaultBodyLimit::max(bartizan_wire::ENROLMENT_BYTES_LIMIT)),
+            )
             .route("/agent/v1/renew", post(enrol::renew))
             .route("/agent/v1/reports", post(report::receive))
             .route("/agent/v1/heartbeat", post(checkin::heartbeat))
             .route("/agent/v1/policy", get(policy::policy))
             .route("/agent/v1/nudges", get(nudge::nudges))
-            .layer(axum::extract::DefaultBodyLimit::max(bartizan_wire::PACKED_BYTES_LIMIT))
+            .layer(DefaultBodyLimit::max(bartizan_wire::PACKED_BYTES_LIMIT))
             .with_state(self)
     }
 

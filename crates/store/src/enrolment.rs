@@ -58,6 +58,21 @@ impl Store {
         tx.commit().await
     }
 
+    /// Whether a key would admit a host now, read without a write: most that is sent to an open door is
+    /// refused here.
+    pub async fn admits(
+        &self,
+        secret: &Digest,
+        address: std::net::IpAddr,
+        now: Timestamp,
+    ) -> Result<Result<(), Refusal>, Error> {
+        let reading = self.reading("read an enrolment key");
+        let sql = "SELECT id, uses_left, expires_at, grants FROM enrolment_key WHERE secret = $1";
+        let row = reading.one(sql, [bytes(secret)]).await?;
+        let key = row.as_ref().map(read).transpose()?;
+        Ok(key.map_or(Err(Refusal::Unknown), |key| key.admit(address, now).map(drop)))
+    }
+
     /// Enrols a host: one use of its key and the new asset, in one transaction. The inner
     /// error says why the host may not; then nothing is used up.
     pub async fn enrol(&self, request: Request) -> Result<Result<Asset, Refusal>, Error> {

@@ -30,6 +30,10 @@ pub const PACKED_BYTES_LIMIT: usize = 8 << 20;
 /// The largest message unpacked, in bytes: what a small body may grow to.
 pub const BYTES_LIMIT: usize = 48 << 20;
 
+/// The largest request to enrol, in bytes, packed and unpacked: a key, two names and a request for a
+/// certificate take some two thousand.
+pub const ENROLMENT_BYTES_LIMIT: usize = 32 << 10;
+
 /// How hard messages are packed.
 const LEVEL: i32 = 3;
 
@@ -41,7 +45,7 @@ pub const MEDIA_TYPE: &str = "application/vnd.bartizan+zstd";
 pub enum Error {
     #[error("the message has {found} bytes; the limit is {limit}")]
     TooLong { found: usize, limit: usize },
-    #[error("the message is not packed with zstd, or unpacks to more than {BYTES_LIMIT} bytes")]
+    #[error("the message is not packed with zstd, or unpacks to more bytes than are read")]
     Packing,
     #[error("the message is not what was expected here: {0}")]
     Shape(#[from] serde_json::Error),
@@ -77,25 +81,36 @@ pub fn unpack<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     if bytes.len() > PACKED_BYTES_LIMIT {
         return Err(Error::TooLong { found: bytes.len(), limit: PACKED_BYTES_LIMIT });
     }
-    let text = unpacked(bytes)?;
+    let text = unpacked(bytes, BYTES_LIMIT)?;
     Ok(serde_json::from_slice(&text)?)
+}
+
+/// Reads a request to enrol: anybody may send one, so that its limits are far smaller.
+pub fn unpack_enrolment(bytes: &[u8]) -> Result<enrol::Request, Error> {
+    if bytes.len() > ENROLMENT_BYTES_LIMIT {
+        return Err(Error::TooLong { found: bytes.len(), limit: ENROLMENT_BYTES_LIMIT });
+    }
+    checked(serde_json::from_slice(&unpacked(bytes, ENROLMENT_BYTES_LIMIT)?)?)
 }
 
 /// Reads a message that names its version, and refuses one from another age.
 pub fn unpack_versioned<T: DeserializeOwned + Versioned>(bytes: &[u8]) -> Result<T, Error> {
-    let message: T = unpack(bytes)?;
+    checked(unpack(bytes)?)
+}
+
+fn checked<T: Versioned>(message: T) -> Result<T, Error> {
     let version = message.version();
     if (OLDEST..=VERSION).contains(&version) { Ok(message) } else { Err(Error::Version(version)) }
 }
 
-fn unpacked(bytes: &[u8]) -> Result<Vec<u8>, Error> {
+fn unpacked(bytes: &[u8], limit: usize) -> Result<Vec<u8>, Error> {
     use std::io::Read as _;
     // Streamed, so that memory grows with what is there and not with what a header claims.
     let reader = zstd::stream::read::Decoder::new(bytes).map_err(|_| Error::Packing)?;
     let mut text = Vec::new();
-    let read = reader.take(BYTES_LIMIT as u64 + 1).read_to_end(&mut text);
+    let read = reader.take(limit as u64 + 1).read_to_end(&mut text);
     match read {
-        Ok(_) if text.len() <= BYTES_LIMIT => Ok(text),
+        Ok(_) if text.len() <= limit => Ok(text),
         _ => Err(Error::Packing),
     }
 }

@@ -184,3 +184,19 @@ fn the_root_depends_on_each_name_and_hash_and_not_on_the_order() {
     assert_eq!(report::root([("x", a), ("y", b)]), report::root([("y", b), ("x", a)]));
     assert_ne!(report::root([("x", a), ("y", b)]), report::root([("x", b), ("y", a)]));
 }
+
+#[test]
+fn a_request_to_enrol_unpacks_to_a_few_kilobytes_at_most() {
+    let request = |name: usize| {
+        let value = serde_json::json!({
+            "wire": VERSION, "key": "k", "name": "n".repeat(name), "machine": "", "request": "r",
+        });
+        pack(&value).unwrap()
+    };
+    assert!(unpack_enrolment(&request(10)).is_ok());
+    let bomb = request(ENROLMENT_BYTES_LIMIT);
+    assert!(bomb.len() < 1_000);
+    assert!(matches!(unpack_enrolment(&bomb), Err(Error::Packing)));
+    let long = vec![0; ENROLMENT_BYTES_LIMIT + 1];
+    assert!(matches!(unpack_enrolment(&long), Err(Error::TooLong { .. })));
+}

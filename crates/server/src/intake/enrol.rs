@@ -8,7 +8,7 @@ use bartizan_core::id::AssetId;
 use bartizan_store::asset::Identity;
 use bartizan_store::enrolment;
 use bartizan_wire::enrol::{Renewal, Renewed, Reply, Request};
-use bartizan_wire::{VERSION, unpack_versioned};
+use bartizan_wire::{VERSION, unpack_enrolment, unpack_versioned};
 
 use super::{Asked, answer};
 use crate::problem::Problem;
@@ -16,15 +16,29 @@ use crate::problem::Problem;
 /// The longest machine-id that is kept, in bytes.
 const MACHINE_BYTES_LIMIT: usize = 128;
 
+/// How many hosts enrol at once: anybody may ask, and each that has a key costs a signature and a write.
+pub(super) const ENROLMENTS_LIMIT: usize = 32;
+
+/// How long one waits for its turn.
+const ENROLMENT_WAIT: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// Makes a host an asset, by one use of an enrolment key.
 pub(super) async fn enrol(
     axum::extract::State(state): axum::extract::State<super::Intake>,
     axum::Extension(connection): axum::Extension<crate::listener::Connection>,
     body: axum::body::Bytes,
 ) -> Result<Response, Problem> {
-    let request: Request = unpack_versioned(&body)?;
+    let busy =
+        || Problem::new(Class::Unavailable, "many hosts enrol at this moment").hint("try again in a minute");
+    let place = tokio::time::timeout(ENROLMENT_WAIT, state.enrolling.acquire()).await;
+    let _place = place.map_err(|_| busy())?.map_err(|_| busy())?;
+    let request: Request = unpack_enrolment(&body)?;
     check(&request)?;
     let now = state.ambient.now();
+    // Whoever has no key costs no signature and no write.
+    let (secret, address) = (Digest::of_bytes(request.key.as_bytes()), connection.address.ip());
+    let admitted = state.store.admits(&secret, address, now).await?;
+    admitted.map_err(|refusal| Problem::new(refusal.class(), refusal))?;
     let fresh = AssetId::mint(now, state.ambient.random());
     let invalid = |error| Problem::new(Class::Invalid, error);
     let (certificate, public_key) =
@@ -32,8 +46,8 @@ pub(super) async fn enrol(
     let enrolled = state
         .store
         .enrol(enrolment::Request {
-            secret: Digest::of_bytes(request.key.as_bytes()),
-            address: connection.address.ip(),
+            secret,
+            address,
             name: request.name,
             identity: Identity { public_key, machine: request.machine },
             fresh,
