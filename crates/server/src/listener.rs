@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use bartizan_core::error::Class;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -22,11 +22,28 @@ use tower::ServiceExt as _;
 
 use crate::keys::authority::{Authority, Identity, Peer};
 
+mod places;
+
+use places::{Flying, InFlight, Places, Seat};
+
 /// The most connections that one listener holds: each costs some tens of kilobytes.
 pub const CONNECTIONS_LIMIT: usize = 20_000;
 
 /// How long a handshake may take: whoever holds a connection open without one is let go.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+
+/// The most connections from one address that shows no agent's certificate, or from one IPv6 network of
+/// 64 bits: a proxy that serves a whole house needs some hundred. Programs on this machine are exempt.
+pub const ADDRESS_CONNECTIONS_LIMIT: usize = 512;
+
+/// How long the head of a request may take to come, the wait for the next one on a connection included.
+const HEADER_LIMIT: Duration = Duration::from_secs(60);
+
+/// How often a silent HTTP/2 connection is asked whether it is alive, and how long it may take to answer.
+const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(20));
+
+/// How long a connection is kept on which no request is in flight.
+const IDLE_LIMIT: Duration = Duration::from_secs(180);
 
 /// How long requests in flight may take once everything stops.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
@@ -160,6 +177,7 @@ impl Listener {
     pub async fn serve(self, router: Router, stop: CancellationToken) {
         let acceptor = TlsAcceptor::from(self.tls);
         let places = Arc::new(Semaphore::new(CONNECTIONS_LIMIT));
+        let addresses = Places::default();
         let connections = TaskTracker::new();
         loop {
             let place = tokio::select! {
@@ -176,9 +194,13 @@ impl Listener {
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             };
+            let Some(seat) = addresses.take(address.ip()) else {
+                tracing::debug!(peer.address = %address, "too many connections from this address");
+                continue;
+            };
             let (acceptor, router, stop) = (acceptor.clone(), router.clone(), stop.clone());
             connections.spawn(async move {
-                connection(stream, address, acceptor, router, stop).await;
+                connection(stream, (address, seat), acceptor, router, stop).await;
                 drop(place);
             });
         }
@@ -199,7 +221,7 @@ async fn accept(socket: Option<&TcpListener>) -> std::io::Result<(TcpStream, Soc
 
 async fn connection(
     stream: TcpStream,
-    address: SocketAddr,
+    (address, seat): (SocketAddr, Seat),
     acceptor: TlsAcceptor,
     router: Router,
     stop: CancellationToken,
@@ -213,13 +235,22 @@ async fn connection(
     };
     let certificate = stream.get_ref().1.peer_certificates().and_then(<[CertificateDer<'_>]>::first);
     let peer = certificate.and_then(|certificate| Peer::of(certificate).ok());
+    // A whole fleet may come from behind one address.
+    let _seat = peer.is_none().then_some(seat);
     let who = Connection { address, peer };
+    let in_flight = InFlight::default();
+    let flying = in_flight.clone();
     let service = hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         let mut request = request.map(axum::body::Body::new);
         request.extensions_mut().insert(who.clone());
-        router.clone().oneshot(request)
+        let flight = flying.begin();
+        let answer = router.clone().oneshot(request);
+        async move { answer.await.map(|answer| answer.map(|body| Flying { body, _flight: flight })) }
     });
-    let builder = Builder::new(TokioExecutor::new());
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_LIMIT);
+    let (every, within) = KEEP_ALIVE;
+    builder.http2().timer(TokioTimer::new()).keep_alive_interval(every).keep_alive_timeout(within);
     let serving = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     tokio::pin!(serving);
     let ended = tokio::select! {
@@ -227,6 +258,11 @@ async fn connection(
         () = stop.cancelled() => {
             serving.as_mut().graceful_shutdown();
             serving.await
+        }
+        () = in_flight.idle(IDLE_LIMIT) => {
+            serving.as_mut().graceful_shutdown();
+            // Whoever does not hear that is cut off.
+            tokio::time::timeout(DRAIN_LIMIT, serving).await.unwrap_or(Ok(()))
         }
     };
     if let Err(error) = ended {
