@@ -213,7 +213,7 @@ async fn start(settings: &Settings, reach: &Reach, ambient: Ambient) -> Result<A
 
 /// The folder of all state, which nobody else may read.
 fn folder(named: Option<&Path>) -> Result<PathBuf, Failure> {
-    use std::os::unix::fs::DirBuilderExt as _;
+    use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
     let folder = match named {
         Some(named) => named.to_owned(),
         None => crate::client::state_folder()?,
@@ -223,6 +223,14 @@ fn folder(named: Option<&Path>) -> Result<PathBuf, Failure> {
         Failure::unavailable(format_args!("can't make {}: {error}", folder.display()))
             .hint("--state names another folder")
     })?;
+    let failed = |error| Failure::unavailable(format_args!("can't look at {}: {error}", folder.display()));
+    let mode = fs::metadata(&folder).map_err(failed)?.permissions().mode() & 0o777;
+    // One that was there before may be somebody else's, or hold something else: its mode is theirs.
+    if mode & 0o077 != 0 {
+        let path = folder.display();
+        return Err(Failure::invalid(format_args!("others may look into {path} (mode {mode:o})"))
+            .hint(format_args!("it will hold keys: `chmod 700 {path}`, or --state names another folder")));
+    }
     Ok(folder)
 }
 
@@ -283,4 +291,26 @@ async fn start_agent(app: &App, arguments: &Arguments, state: &Path) -> Result<A
     let random = Box::new(StdRng::from_os_rng());
     Agent::start(settings, Arc::new(now), random)
         .map_err(|error| Failure::new(error.class(), format_args!("the agent can't start: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_folder_of_state_that_others_may_look_into_is_refused() {
+        let held = tempfile::tempdir().unwrap();
+        let path = held.path().join("state");
+        let mode = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        assert!(folder(Some(&path)).is_ok(), "a fresh one is private");
+        for open in [0o755, 0o750, 0o701] {
+            mode(open);
+            let (words, hint) = folder(Some(&path)).unwrap_err().into_words();
+            assert!(words.contains(&format!("{open:o}")) && hint.unwrap().contains("chmod 700"), "{words}");
+        }
+        mode(0o700);
+        assert!(folder(Some(&path)).is_ok());
+    }
 }

@@ -3,7 +3,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use bartizan_core::error::Class;
@@ -27,6 +27,10 @@ const LEDGER_NAME: &str = "bartizan.ledger";
 pub enum Error {
     #[error("can't {doing} the wrapping key {}: {source}", path.display())]
     File { doing: &'static str, path: PathBuf, source: io::Error },
+    #[error(
+        "others than its owner may read the wrapping key {} (mode {mode:o}): `chmod 600` it, and if others could sign in on this machine, take it as known", path.display()
+    )]
+    Mode { path: PathBuf, mode: u32 },
     #[error("{} is no wrapping key: it has {found} bytes instead of {KEY_BYTES}", path.display())]
     Length { path: PathBuf, found: usize },
     #[error("the key `{0}` can't be opened: the wrapping key is not the one it was sealed with")]
@@ -42,7 +46,7 @@ impl Error {
     pub fn class(&self) -> Class {
         match self {
             Error::File { .. } => Class::Unavailable,
-            Error::Length { .. } | Error::Sealed(_) => Class::Invalid,
+            Error::Mode { .. } | Error::Length { .. } | Error::Sealed(_) => Class::Invalid,
             Error::Mint { .. } => Class::Bug,
             Error::Store(error) => error.class(),
         }
@@ -76,7 +80,13 @@ impl Wrapping {
             move |source| Error::File { doing, path, source }
         };
         let bytes = match fs::read(path) {
-            Ok(bytes) => bytes,
+            Ok(bytes) => {
+                let mode = fs::metadata(path).map_err(fault("look at"))?.permissions().mode() & 0o777;
+                if mode & 0o077 != 0 {
+                    return Err(Error::Mode { path: path.to_owned(), mode });
+                }
+                bytes
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let bytes = ambient.random::<KEY_BYTES>();
                 let mut file = OpenOptions::new()
@@ -173,6 +183,9 @@ mod tests {
         fs::write(&path, [7; 32]).unwrap();
         let other = Wrapping::open(&path, &ambient()).unwrap();
         assert!(other.open_sealed("ledger", &sealed).is_err());
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(matches!(Wrapping::open(&path, &ambient()), Err(Error::Mode { mode: 0o640, .. })));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         fs::write(&path, b"short").unwrap();
         assert!(matches!(Wrapping::open(&path, &ambient()), Err(Error::Length { found: 5, .. })));
     }

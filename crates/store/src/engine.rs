@@ -127,7 +127,21 @@ impl Store {
     }
 }
 
+/// Makes the file where it is missing, for its owner alone: it holds sessions' digests and sealed keys.
+/// The files that SQLite keeps beside it take its mode.
+fn private(path: &std::path::Path) -> std::io::Result<()> {
+    use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+    let file = std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+    if file.metadata()?.permissions().mode() & 0o077 != 0 {
+        file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+    }
+    Ok(())
+}
+
 async fn sqlite(path: &std::path::Path) -> Result<Store, Error> {
+    let refused =
+        |source: std::io::Error| Error::Open { place: path.display().to_string(), source: source.into() };
+    private(path).map_err(refused)?;
     let options = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
@@ -353,4 +367,21 @@ pub(crate) fn ms(time: bartizan_core::time::Timestamp) -> Value {
 pub(crate) fn places(from: usize, count: usize) -> String {
     let places: Vec<String> = (from..from + count).map(|place| format!("${place}")).collect();
     format!("({})", places.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn the_file_is_its_owners_alone_also_where_it_was_there_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bartizan.db");
+        let mode = || std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        super::private(&path).unwrap();
+        assert_eq!(mode(), 0o600);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        super::private(&path).unwrap();
+        assert_eq!(mode(), 0o600);
+    }
 }
