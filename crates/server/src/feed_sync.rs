@@ -197,7 +197,27 @@ fn forget(place: &Place) -> Result<(), Error> {
 /// The sources that a folder of documents, or the server's own, name; others are passed over.
 pub fn sources<'a>(documents: impl IntoIterator<Item = &'a Document>) -> Vec<FeedSource> {
     let named = documents.into_iter().filter(|document| document.kind == source::KIND);
-    named.filter_map(|document| FeedSource::from_document(document).ok()).collect()
+    let read = |document: &'a Document| match FeedSource::from_document(document) {
+        Ok(source) => Some(source),
+        Err(fault) => {
+            tracing::error!(document.name = document.name, error = %fault, "a feed source can't be read");
+            None
+        }
+    };
+    named.filter_map(read).collect()
+}
+
+/// The sources that steer this server: those of the highest environment that has any, since there is
+/// one library for all of them. Whoever may apply something in `dev` alone steers no other.
+async fn applied(web: &Web) -> Result<Vec<FeedSource>, Problem> {
+    let ladder = web.store.ladder().await?;
+    let applied = web.store.documents_of_kind(source::KIND).await?;
+    let of = |name: &str| {
+        let here = applied.iter().filter(|applied| applied.environment == name);
+        here.map(|applied| &applied.document).collect::<Vec<_>>()
+    };
+    let mut rungs = ladder.rungs().iter().rev().map(|rung| of(&rung.name));
+    Ok(sources(rungs.find(|documents| !documents.is_empty()).unwrap_or_default()))
 }
 
 /// What an import brought.
@@ -212,8 +232,7 @@ pub struct Imported {
 /// Looks for newer feeds by the sources that are applied, and takes them up. What a source did wrong
 /// is in the problems.
 pub async fn sync_web(web: &Web, library: PathBuf) -> Result<Imported, Problem> {
-    let applied = web.store.documents_of_kind(source::KIND).await?;
-    let sources = sources(applied.iter().map(|applied| &applied.document));
+    let sources = applied(web).await?;
     let wanted = Wanted { sources, library: library.clone(), force: false, bytes_limit: None };
     let ambient = web.ambient.clone();
     let quiet: std::sync::Arc<Tell> = std::sync::Arc::new(|_: &str, _, _| {});

@@ -237,6 +237,15 @@ async fn a_server_fetches_from_the_sources_that_are_applied_and_shows_which_give
     let imported = sync_web(&app.web, library.clone()).await.unwrap();
     assert_eq!(imported.feeds, [("debian-tracker".to_owned(), 4)]);
     assert!(imported.problems.is_empty(), "{imported:?}");
+    let answered = source.answered.lock().unwrap().len();
+    let test = document.replace("/feed", "/elsewhere").replace("mirror", "other");
+    let documents = bartizan_core::document::parse("sources.yaml", &test).unwrap();
+    api::document::apply_documents(&app.web, "test", documents).await.unwrap();
+    let imported = sync_web(&app.web, library.clone()).await.unwrap();
+    assert!(imported.problems[0].starts_with("other: "), "what is applied higher steers: {imported:?}");
+    assert_eq!(source.answered.lock().unwrap().len(), answered, "what is applied lower does not");
+    let documents = bartizan_core::document::parse("sources.yaml", &document).unwrap();
+    api::document::apply_documents(&app.web, "prod", documents).await.unwrap();
     source.say(Says::Status(StatusCode::BAD_GATEWAY));
     let imported = sync_web(&app.web, library.clone()).await.unwrap();
     assert!(imported.problems[0].starts_with("mirror: unknown since 2027-01-15T08:00:00Z"), "{imported:?}");
