@@ -86,6 +86,8 @@ struct Verified {
     key: Option<String>,
     key_held: bool,
     truncation_excluded: bool,
+    /// Up to how many leaves; what came after may have been cut off.
+    truncation_excluded_up_to: Option<u64>,
 }
 
 pub(crate) fn run(arguments: Arguments, client: Option<&Path>) -> Result<Answer, Failure> {
@@ -191,6 +193,7 @@ fn verdict(arguments: Verify, client: Option<&Path>) -> Result<Answer, Failure> 
             key: None,
             key_held: held.key.is_some(),
             truncation_excluded: false,
+            truncation_excluded_up_to: None,
         },
     };
     Printer::new(arguments.output).print(&verified, told)?;
@@ -206,7 +209,8 @@ fn good(report: &Report) -> Verified {
         root: Some(report.checkpoint.root.to_string()),
         key: Some(report.key.to_string()),
         key_held: report.key_held,
-        truncation_excluded: report.truncation_excluded(),
+        truncation_excluded: report.truncation_excluded_up_to().is_some(),
+        truncation_excluded_up_to: report.truncation_excluded_up_to(),
     }
 }
 
@@ -228,11 +232,15 @@ fn told(verified: &Verified) -> Rows {
         say("key", format!("{key} ({held})"));
     }
     if verified.verified {
-        let truncation = match verified.truncation_excluded {
-            true => "excluded: it continues the checkpoint that you hold",
-            false => "truncation not excluded: --checkpoint names a checkpoint that was kept elsewhere",
+        let truncation = match verified.truncation_excluded_up_to {
+            Some(size) => {
+                format!("excluded up to size {size}, not beyond: it continues the checkpoint that you hold")
+            }
+            None => {
+                "truncation not excluded: --checkpoint names a checkpoint that was kept elsewhere".to_owned()
+            }
         };
-        say("truncation", truncation.to_owned());
+        say("truncation", truncation);
     }
     Rows { header: vec!["field", "value"], rows }
 }

@@ -35,10 +35,10 @@ pub(crate) fn verified(report: &Report) -> String {
         "  bodies  {} fit their leaves, {} not in the bundle (erased or withheld)",
         report.bodies, report.bodies_absent
     ));
-    match report.continues.iter().max() {
+    match report.truncation_excluded_up_to() {
         Some(newest) => {
             line(format!("  history continues {} that you hold", checkpoints(report.continues.len())));
-            line(format!("  truncation excluded up to {}, not beyond", leaves(*newest)));
+            line(format!("  truncation excluded up to {}, not beyond", leaves(newest)));
         }
         None => line("  truncation not excluded: give a --checkpoint that was kept elsewhere".to_owned()),
     }

@@ -116,6 +116,13 @@ fn a_good_bundle_continues_an_older_checkpoint() {
 }
 
 #[test]
+fn an_empty_checkpoint_excludes_no_truncation() {
+    let desk = Desk::new();
+    let empty = desk.checkpoint(&[]);
+    assert_eq!(desk.verify(&good(), &[&empty]), desk.verify(&good(), &[]));
+}
+
+#[test]
 fn a_body_that_was_erased_leaves_the_proof_standing() {
     let mut kept = entries(&WORDS);
     kept[2].body = None;

@@ -40,14 +40,16 @@ pub struct Report {
     pub bodies: u64,
     /// Leaves whose body is not in the bundle: erased, or withheld.
     pub bodies_absent: u64,
-    /// The sizes of the checkpoints held that the bundle's log continues.
+    /// The sizes of the checkpoints held that the bundle's log continues; an empty one, which every log
+    /// continues, is none.
     pub continues: Vec<u64>,
 }
 
 impl Report {
-    /// Whether truncation is excluded: the log was compared with at least one checkpoint kept elsewhere.
-    pub fn truncation_excluded(&self) -> bool {
-        !self.continues.is_empty()
+    /// Up to how many leaves truncation is excluded: the newest checkpoint kept elsewhere that the log was
+    /// compared with; none where there is no such.
+    pub fn truncation_excluded_up_to(&self) -> Option<u64> {
+        self.continues.iter().max().copied()
     }
 }
 
@@ -311,7 +313,7 @@ impl Run {
             sources: self.counters.sources(),
             bodies: self.bodies,
             bodies_absent: self.leaves - self.bodies,
-            continues: self.held.iter().map(|held| held.size).collect(),
+            continues: self.held.iter().map(|held| held.size).filter(|size| *size > 0).collect(),
             checkpoint: head.clone(),
         })
     }
