@@ -1,8 +1,11 @@
 //! Alerts and their members, as the alert stage keeps them.
 
+use std::collections::BTreeSet;
+
 use bartizan_core::digest::Digest;
 use bartizan_core::id::{AlertId, AssetId};
 use bartizan_core::monitoring::alert::{Alert, Member, Stage};
+use bartizan_core::monitoring::signal::Kind;
 use bartizan_core::time::Timestamp;
 use bartizan_ledger::entry::{Body, Salt};
 
@@ -72,6 +75,34 @@ impl Store {
         reading.all(sql, [i64::from(open).into(), limit.into()]).await?.iter().map(read).collect()
     }
 
+    /// How many alerts are open, and how many of them nobody has taken on.
+    pub async fn open_alert_counts(&self) -> Result<(u64, u64), Error> {
+        let reading = self.reading("count the open alerts");
+        let sql = "SELECT COUNT(*), COUNT(CASE WHEN acknowledged = 0 THEN 1 END) FROM alert WHERE open = 1";
+        let row = reading.one(sql, []).await?;
+        let read = |row: Row| Ok((row.number(0)?, row.number(1)?));
+        row.map(read).transpose().map(Option::unwrap_or_default)
+    }
+
+    /// Every asset that fires in an open alert of a kind, however many alerts are open.
+    pub async fn firing_assets(&self, kind: Kind) -> Result<BTreeSet<AssetId>, Error> {
+        let reading = self.reading("read who fires");
+        let open = reading.all("SELECT body FROM alert WHERE open = 1", []).await?;
+        let mut firing = BTreeSet::new();
+        for alert in open.iter().map(read).collect::<Result<Vec<_>, _>>()? {
+            if alert.group.kind != kind {
+                continue;
+            }
+            let sql = "SELECT asset, standing FROM alert_member WHERE alert = $1";
+            for row in reading.all(sql, [alert.id.to_string().into()]).await? {
+                if let Member::Firing { .. } = row.json(1, "an alert's member")? {
+                    firing.insert(row.parse(0, "an asset's identifier")?);
+                }
+            }
+        }
+        Ok(firing)
+    }
+
     /// Alerts that changed at or after a time, for whoever tells people of them.
     pub async fn alerts_changed(&self, since: Timestamp) -> Result<Vec<Alert>, Error> {
         let reading = self.reading("list alerts");
@@ -109,10 +140,10 @@ impl Store {
                 tx.one("SELECT open FROM alert WHERE id = $1", [alert.id.to_string().into()]).await?;
             let before: Option<i64> = before.map(|row| row.get(0)).transpose()?;
             tx.run(
-                "INSERT INTO alert (id, group_key, open, opened_at, changed_at, body)
-                 VALUES ($1, $2, $3, $4, $5, $6)
+                "INSERT INTO alert (id, group_key, open, opened_at, changed_at, body, acknowledged)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7)
                  ON CONFLICT (id) DO UPDATE SET open = excluded.open, changed_at = excluded.changed_at,
-                    body = excluded.body",
+                    body = excluded.body, acknowledged = excluded.acknowledged",
                 [
                     alert.id.to_string().into(),
                     bytes(&alert.group.key()),
@@ -120,6 +151,7 @@ impl Store {
                     ms(alert.opened_at),
                     ms(now),
                     json(alert, "an alert")?,
+                    i64::from(alert.acknowledged.is_some()).into(),
                 ],
             )
             .await?;

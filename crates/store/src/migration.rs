@@ -8,6 +8,7 @@ use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr};
 use sea_orm_migration::prelude::*;
 
 mod access;
+mod acknowledged;
 mod declared;
 mod environment;
 mod first;
@@ -26,6 +27,7 @@ impl MigratorTrait for Migrator {
             Box::new(Step { name: "0004_access", statements: access::STATEMENTS }),
             Box::new(Step { name: "0005_summaries", statements: summaries::STATEMENTS }),
             Box::new(Step { name: "0006_declared", statements: declared::STATEMENTS }),
+            Box::new(Step { name: "0007_acknowledged", statements: acknowledged::STATEMENTS }),
         ]
     }
 }
@@ -52,6 +54,7 @@ impl MigrationTrait for Step {
                 ("{bytes}", "BYTEA"),
                 ("{serial}", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"),
                 ("{strict}", ""),
+                ("{body.acknowledged}", "body::json->>'acknowledged'"),
                 ("{body.release}", "body::json->>'release'"),
                 ("{body.package}", "body::json->>'package'"),
                 ("{body.source}", "body::json->>'source'"),
@@ -62,6 +65,7 @@ impl MigrationTrait for Step {
                 ("{bytes}", "BLOB"),
                 ("{serial}", "INTEGER PRIMARY KEY AUTOINCREMENT"),
                 ("{strict}", "STRICT"),
+                ("{body.acknowledged}", "json_extract(body, '$.acknowledged')"),
                 ("{body.release}", "json_extract(body, '$.release')"),
                 ("{body.package}", "json_extract(body, '$.package')"),
                 ("{body.source}", "json_extract(body, '$.source')"),

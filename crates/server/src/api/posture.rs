@@ -89,10 +89,7 @@ pub async fn posture(web: &Web) -> Result<Posture, Problem> {
     posture.reports_waiting = as_of.waiting;
     posture.builds_waiting = as_of.builds;
     posture.accepted = Overlay::read(web).await?.count().await?;
-    for alert in web.store.alerts(true, bartizan_store::alert::PAGE_LIMIT).await? {
-        posture.open_alerts += 1;
-        posture.unacknowledged += u64::from(alert.acknowledged.is_none());
-    }
+    (posture.open_alerts, posture.unacknowledged) = web.store.open_alert_counts().await?;
     let feeds = web.store.feeds().await?;
     posture.feeds = feeds.len() as u64;
     posture.feeds_since = feeds.iter().map(|feed| feed.imported_at).min().map(|at| at.to_string());

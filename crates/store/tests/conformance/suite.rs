@@ -330,6 +330,32 @@ pub(crate) async fn alerts_and_rulings_are_one_transaction(store: Store) {
     assert_eq!(store.alerts(true, 10).await.unwrap(), [alert]);
 }
 
+pub(crate) async fn open_alerts_are_counted_and_searched_beyond_a_page(store: Store) {
+    let asset = enrol(&store, 1).await;
+    let mut batch = Batch::default();
+    for number in 0..=u16::try_from(bartizan_store::alert::PAGE_LIMIT).unwrap() {
+        let kind = if number == 0 { Kind::Silence } else { Kind::Deviation };
+        let signal = Signal { kind, subject: format!("r{number}"), ..signal(&asset) };
+        let [high, low] = number.to_be_bytes();
+        let id = AlertId::mint(later(u32::from(number)), [high, low, 0, 0, 0, 0, 0, 0, 0, 0]);
+        let Step::Opened(mut alert, standing) = alert::step(None, None, &signal, id) else {
+            panic!("it opens")
+        };
+        if number == 1 {
+            alert = alert.acknowledge(PersonId::mint(NOW, [1; 10]), NOW).unwrap();
+        }
+        let (member, summary) = (signal.member_key(), signal.summary);
+        let place = Place { member, asset: asset.id, object: String::new(), summary, standing };
+        batch.alerts.push(alert);
+        batch.places.push((id, place));
+    }
+    store.commit_alerts(&batch, NOW).await.unwrap();
+    let open = bartizan_store::alert::PAGE_LIMIT as u64 + 1;
+    assert_eq!(store.open_alert_counts().await.unwrap(), (open, open - 1));
+    // The one that is silent is the oldest: it lies beyond the newest page.
+    assert_eq!(store.firing_assets(Kind::Silence).await.unwrap(), [asset.id].into());
+}
+
 async fn open_alert(store: &Store, asset: &Asset, number: u8) -> alert::Alert {
     let signal = Signal { subject: format!("debian-12/r{number}"), ..signal(asset) };
     let id = AlertId::mint(later(u32::from(number)), [number; 10]);
