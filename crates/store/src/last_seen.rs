@@ -49,4 +49,12 @@ impl Store {
         }
         Ok(times)
     }
+
+    /// Deletes what other replicas wrote before a time: whoever does so holds what they heard.
+    pub async fn drop_last_seen(&self, replica: &str, before: Timestamp) -> Result<(), Error> {
+        let tx = self.begin("drop what replicas that are gone have heard").await?;
+        let sql = "DELETE FROM last_seen WHERE replica <> $1 AND at < $2";
+        tx.run(sql, [replica.into(), ms(before)]).await?;
+        tx.commit().await
+    }
 }

@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bartizan_core::posture::{AssetNumber, SHARD_BITS, shard};
-use bartizan_core::time::Timestamp;
+use bartizan_core::time::{Duration, Timestamp};
 use bartizan_store::{Error, Store};
+
+/// How old what a replica wrote may be before another takes it over.
+const GONE_AFTER: Duration = Duration::from_hours(1);
 
 /// The times of all shards, in milliseconds; 0 for never.
 #[derive(Clone, Debug, Default)]
@@ -32,17 +35,57 @@ impl LastSeen {
         (time != 0).then(|| Timestamp::from_millis(time))
     }
 
-    /// Writes what this replica has heard: one row a shard, however many assets there are.
+    /// Takes in what any replica wrote, so that a restart forgets nobody.
+    pub async fn recall(&self, store: &Store) -> Result<(), Error> {
+        for (number, at) in store.last_seen().await? {
+            self.heard(number, at);
+        }
+        Ok(())
+    }
+
+    /// Writes what this replica has heard: one row a shard, however many assets there are. Rows that
+    /// others wrote long ago are folded in and deleted; a replica that still runs writes its own anew.
     pub async fn flush(&self, store: &Store, replica: &str, now: Timestamp) -> Result<(), Error> {
+        self.recall(store).await?;
         let shards = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
         for (shard, times) in shards {
             store.put_last_seen(shard, replica, &times, now).await?;
         }
-        Ok(())
+        store.drop_last_seen(replica, now.minus(GONE_AFTER)).await
     }
 }
 
 fn place(number: AssetNumber) -> usize {
     let mask = (1 << SHARD_BITS) - 1;
     usize::try_from(number & mask).unwrap_or(0)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use bartizan_store::Place;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_restarts_knows_who_was_heard_and_leaves_one_row() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&Place::Sqlite(folder.path().join("bartizan.db"))).await.unwrap();
+        let (long_ago, now) = (Timestamp::from_millis(1_000), Timestamp::from_millis(90_000_000));
+        let before = LastSeen::default();
+        before.heard(7, long_ago);
+        before.flush(&store, "before", long_ago).await.unwrap();
+        let after = LastSeen::default();
+        after.recall(&store).await.unwrap();
+        assert_eq!(after.of(7), Some(long_ago));
+        after.heard(8, now);
+        after.flush(&store, "after", now).await.unwrap();
+        // What was folded in stays when its row is gone, and at the next flush too.
+        for _ in 0..2 {
+            assert_eq!(store.last_seen().await.unwrap(), [(7, long_ago), (8, now)].into());
+            after.flush(&store, "after", now).await.unwrap();
+        }
+        store.drop_last_seen("before", now.plus(GONE_AFTER)).await.unwrap();
+        assert!(store.last_seen().await.unwrap().is_empty(), "only the row of who runs was left");
+    }
 }

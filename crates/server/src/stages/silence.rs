@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use bartizan_core::asset::{Asset, Life};
 use bartizan_core::id::AssetId;
-use bartizan_core::monitoring::alert::Member;
 use bartizan_core::monitoring::signal::{Kind, Signal, State};
 use bartizan_core::time::Timestamp;
 use tokio_util::sync::CancellationToken;
@@ -30,6 +29,9 @@ pub(super) async fn run(context: Context, stop: CancellationToken) {
     let replica = hex::encode(context.ambient.random::<8>());
     let mut silent: Option<BTreeSet<AssetId>> = None;
     let mut flushed = started;
+    if let Err(error) = context.last_seen.recall(&context.store).await {
+        tracing::error!(error = %error, "can't read who was heard of before");
+    }
     loop {
         tokio::select! {
             () = tokio::time::sleep(EVERY.min(context.pacing.interval)) => {}
@@ -64,10 +66,12 @@ async fn look(
     if now.since(started).to_std() < limit.max(interval + flush) {
         return Ok(());
     }
-    if silent.is_none() {
-        *silent = Some(known(context).await?);
-    }
-    let Some(silent) = silent else { return Ok(()) };
+    let known = match silent.as_ref() {
+        Some(known) => known.clone(),
+        // Who was silent when this server started: their alerts are open.
+        None => context.store.firing_assets(Kind::Silence).await?,
+    };
+    let mut next = known.clone();
     let elsewhere = context.store.last_seen().await?;
     let mut signals = Vec::new();
     let mut after = None;
@@ -79,12 +83,12 @@ async fn look(
             let here = context.last_seen.of(asset.number);
             let heard = here.max(elsewhere.get(&asset.number).copied()).unwrap_or(asset.enrolled_at);
             let missing = asset.life == Life::Enrolled && now.since(heard).to_std() >= limit;
-            if missing != silent.contains(&asset.id) {
+            if missing != known.contains(&asset.id) {
                 signals.push((asset.number, signal(&asset, missing, heard, now)));
                 if missing {
-                    silent.insert(asset.id)
+                    next.insert(asset.id)
                 } else {
-                    silent.remove(&asset.id)
+                    next.remove(&asset.id)
                 };
             }
         }
@@ -93,20 +97,9 @@ async fn look(
         context.store.append_signals(&signals).await?;
         context.nudges.alert();
     }
+    // Not before the signals are committed: what the store refused is noticed again by the next look.
+    *silent = Some(next);
     Ok(())
-}
-
-/// Who was silent when this server started: their alerts are open.
-async fn known(context: &Context) -> Result<BTreeSet<AssetId>, Error> {
-    let mut silent = BTreeSet::new();
-    for alert in context.store.alerts(true, bartizan_store::alert::PAGE_LIMIT).await? {
-        if alert.group.kind == Kind::Silence {
-            let places = context.store.alert_places(alert.id).await?;
-            let firing = places.into_iter().filter(|place| matches!(place.standing, Member::Firing { .. }));
-            silent.extend(firing.map(|place| place.asset));
-        }
-    }
-    Ok(silent)
 }
 
 fn signal(asset: &Asset, missing: bool, heard: Timestamp, now: Timestamp) -> Signal {
