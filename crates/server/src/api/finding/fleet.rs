@@ -4,6 +4,7 @@
 //! store. Deviations are as many as there are rules, with words from the documents as they are now:
 //! they are laid between the rows here.
 
+use bartizan_core::error::Class;
 use bartizan_core::severity::Severity;
 use bartizan_core::vulnerability::affected::Pair;
 use bartizan_store::vulnerability::{self, Summary};
@@ -18,6 +19,9 @@ use crate::web::Web;
 
 /// The groups on a page where nothing else is asked for.
 const PAGE: usize = 100;
+
+/// The most groups that may come before a page: far more than a fleet has, and far from what numbers hold.
+const FROM_LIMIT: usize = 10_000_000;
 
 /// Which findings are asked for: what is empty asks for nothing.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -60,6 +64,15 @@ impl Filter {
         if self.limit == 0 { PAGE } else { self.limit.min(vulnerability::PAGE_LIMIT) }
     }
 
+    /// How many groups come before the page, within the limit.
+    fn from(&self) -> Result<usize, Problem> {
+        if self.from <= FROM_LIMIT {
+            return Ok(self.from);
+        }
+        let problem = Problem::new(Class::Invalid, "the page starts after more groups than there can be");
+        Err(problem.hint(format_args!("`from` is at most {FROM_LIMIT}: take it from the page before")))
+    }
+
     fn takes(&self, group: &Group) -> bool {
         let text = self.text.trim().to_lowercase();
         let holds = |field: &str| field.to_lowercase().contains(&text);
@@ -81,11 +94,11 @@ impl Filter {
 
 /// A page of findings.
 pub(crate) async fn list(web: &Web, filter: &Filter) -> Result<List, Problem> {
+    let (from, limit) = (filter.from()?, filter.limit());
     let mut deviations = deviations(web).await?;
     let all =
         deviations.len() as u64 + web.store.count_vulnerabilities(&vulnerability::Filter::default()).await?;
     deviations.retain(|group| filter.kind != "vulnerability" && filter.takes(group));
-    let (from, limit) = (filter.from, filter.limit());
     // Whichever way they lie between each other, the page's rows are among these.
     let skipped = from.saturating_sub(deviations.len());
     deviations.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| a.subject.cmp(&b.subject)));
@@ -179,4 +192,18 @@ async fn deviations(web: &Web) -> Result<Vec<Group>, Problem> {
         });
     }
     Ok(groups)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_that_starts_beyond_the_limit_is_a_mistake_of_whoever_asks() {
+        let starts = |from| Filter { from, ..Filter::default() }.from();
+        assert_eq!(starts(FROM_LIMIT).ok(), Some(FROM_LIMIT));
+        for from in [FROM_LIMIT + 1, usize::MAX] {
+            assert_eq!(starts(from).err().map(|problem| problem.status().as_u16()), Some(400));
+        }
+    }
 }
