@@ -7,7 +7,7 @@ pub mod count;
 mod take_in;
 
 use bartizan_core::posture::index::{About, Cohorts, Plane};
-use bartizan_core::posture::{AssetNumber, Change, Record};
+use bartizan_core::posture::{AssetNumber, Change, Record, shard};
 use bartizan_core::time::Timestamp;
 use roaring::RoaringBitmap;
 
@@ -86,6 +86,21 @@ impl Store {
                    WHERE number = $1 ORDER BY at DESC, seq DESC LIMIT $2";
         let rows = reading.all(sql, [i64::from(number).into(), (limit as i64).into()]).await?;
         rows.iter().map(transition).collect()
+    }
+
+    /// The transitions of one asset after a number, in their order.
+    pub async fn transitions_after(
+        &self,
+        number: AssetNumber,
+        seq: i64,
+        limit: usize,
+    ) -> Result<Vec<Transition>, Error> {
+        let reading = self.reading("read an asset's later transitions");
+        let sql = "SELECT seq, number, at, first_sight, changes FROM transition
+                   WHERE shard = $1 AND number = $2 AND seq > $3 ORDER BY seq LIMIT $4";
+        let limit = limit.min(BATCH_LIMIT) as i64;
+        let place = [i64::from(shard(number)).into(), i64::from(number).into(), seq.into(), limit.into()];
+        reading.all(sql, place).await?.iter().map(transition).collect()
     }
 
     /// One plane of a subject in one shard.

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bartizan_core::monitoring::signal::{Signal, State};
-use bartizan_core::posture::AssetNumber;
+use bartizan_core::posture::{AssetNumber, TupleNumber};
 use bartizan_store::log::Log;
-use bartizan_store::matching::{Change, Moved};
+use bartizan_store::matching::{Change, Known, Moved, Told};
 use bartizan_store::posture::MATCHES;
 
 use super::{Context, Error, Look, signal};
@@ -48,9 +48,12 @@ pub(super) async fn look(context: &Context) -> Result<Look, Error> {
     Ok(if whole { Look::More } else { Look::Done })
 }
 
+/// What moved on each host, by vulnerability and source package.
+type OnHosts<'a> = BTreeMap<(AssetNumber, &'a str, &'a str), &'a Moved>;
+
 async fn told(context: &Context, changes: &[Change]) -> Result<Vec<(AssetNumber, Signal)>, Error> {
     // One signal for each host, vulnerability and source package, however many builds of it a host has.
-    let mut moved: BTreeMap<(AssetNumber, &str, &str), &Moved> = BTreeMap::new();
+    let mut moved = OnHosts::new();
     for change in changes.iter().filter(|change| !change.first) {
         let news: Vec<&Moved> =
             change.moved.iter().filter(|moved| moved.was.is_some() != moved.is.is_some()).collect();
@@ -67,6 +70,7 @@ async fn told(context: &Context, changes: &[Change]) -> Result<Vec<(AssetNumber,
             }
         }
     }
+    spare(context, &mut moved).await?;
     let hosts: BTreeSet<AssetNumber> = moved.keys().map(|(host, ..)| *host).collect();
     let hosts: Vec<AssetNumber> = hosts.into_iter().collect();
     let assets = context.store.assets_by_number(&hosts).await?;
@@ -81,4 +85,21 @@ async fn told(context: &Context, changes: &[Change]) -> Result<Vec<(AssetNumber,
         Some((host, signal(asset, source, name, told, state, now)))
     });
     Ok(signals.collect())
+}
+
+/// Leaves out what went from one build of a host while another build of that source there still has it.
+async fn spare(context: &Context, moved: &mut OnHosts<'_>) -> Result<(), Error> {
+    let gone = moved.iter().filter(|(_, moved)| moved.is.is_none());
+    let pairs: BTreeSet<(String, String)> =
+        gone.map(|((_, name, source), _)| ((*name).to_owned(), (*source).to_owned())).collect();
+    for (name, source) in pairs {
+        let known = context.store.matches_of(&name).await?;
+        let affects = |known: &Known| known.found.source == source && Told::of(&known.found).is_some();
+        let builds: Vec<TupleNumber> = known.into_iter().filter(affects).map(|known| known.tuple).collect();
+        let hosts = context.store.present(&builds).await?;
+        moved.retain(|(host, of, from), moved| {
+            moved.is.is_some() || *of != name || *from != source || !hosts.contains(*host)
+        });
+    }
+    Ok(())
 }
