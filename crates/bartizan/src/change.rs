@@ -94,6 +94,9 @@ struct Test {
     /// The lower environment where it was tested.
     #[arg(long, value_name = "ENVIRONMENT", default_value = "test")]
     environment: String,
+    /// The test failed: an earlier pass is taken back, with what was decided because of it.
+    #[arg(long)]
+    failed: bool,
 }
 
 #[derive(Debug, Args)]
@@ -129,12 +132,15 @@ pub(crate) fn run(arguments: Arguments, client: Option<&Path>) -> Result<Answer,
         }
         Verb::Propose(arguments) => propose(&client, &arguments)?,
         Verb::Test(arguments) => {
-            let environment = Some(arguments.environment.as_str());
-            act(&client, &arguments.act, "test", environment)?;
+            let Test { act, environment, failed } = &arguments;
+            let body = json!({
+                "digest": act.digest, "target": act.target, "environment": environment, "failed": failed,
+            });
+            say(&client, &act.one, "test", act.target.clone(), &body)?;
         }
-        Verb::Review(arguments) => act(&client, &arguments, "review", None)?,
-        Verb::Approve(arguments) => act(&client, &arguments, "approve", None)?,
-        Verb::Apply(arguments) => act(&client, &arguments, "apply", None)?,
+        Verb::Review(arguments) => act(&client, &arguments, "review")?,
+        Verb::Approve(arguments) => act(&client, &arguments, "approve")?,
+        Verb::Apply(arguments) => act(&client, &arguments, "apply")?,
         Verb::Withdraw(arguments) => {
             let body = json!({"reason": arguments.reason});
             say(&client, &arguments.one, "withdraw", String::new(), &body)?;
@@ -153,17 +159,8 @@ fn propose(client: &Client, arguments: &Propose) -> Result<(), Failure> {
     })
 }
 
-fn act(
-    client: &Client,
-    arguments: &Act,
-    act: &'static str,
-    environment: Option<&str>,
-) -> Result<(), Failure> {
-    let body = json!({
-        "digest": arguments.digest,
-        "target": arguments.target,
-        "environment": environment.unwrap_or_default(),
-    });
+fn act(client: &Client, arguments: &Act, act: &'static str) -> Result<(), Failure> {
+    let body = json!({"digest": arguments.digest, "target": arguments.target});
     say(client, &arguments.one, act, arguments.target.clone(), &body)
 }
 

@@ -4,8 +4,10 @@
 use std::net::SocketAddr;
 
 use bartizan_core::id::PersonId;
+use bartizan_core::monitoring::signal::State;
 use bartizan_core::person::Person;
 use bartizan_core::role::Role;
+use bartizan_core::severity::Severity;
 use bartizan_core::time::Timestamp;
 use bartizan_server::ambient::Ambient;
 use bartizan_server::intake::Pacing;
@@ -156,5 +158,55 @@ async fn a_change_needs_a_test_a_review_and_an_approval_by_others_and_an_edit_vo
     assert_eq!(documents["documents"].as_array().unwrap().len(), 2, "one in test, one in prod");
     let applied = team.get(READER, &format!("/api/v1/changes/{id}")).await;
     assert_eq!(applied["applied"].as_array().unwrap().last().unwrap()["path"], "approved");
+    team.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_test_takes_the_pass_back_and_what_was_decided_because_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let team = Team::start(folder.path()).await;
+    let proposal = json!({"service": "shop", "files": route("https://one.example/hook")});
+    let (_, proposed) = team.post(AUTHOR, "/api/v1/changes", proposal).await;
+    let (id, digest) = (proposed["id"].as_str().unwrap(), proposed["digest"].clone());
+    let on = |target: &str| json!({"digest": digest, "target": target});
+    let test =
+        |failed: bool| json!({"digest": digest, "environment": "test", "target": "prod", "failed": failed});
+    team.does(AUTHOR, id, "apply", on("test")).await;
+    team.does(AUTHOR, id, "test", test(false)).await;
+    team.does(REVIEWER, id, "review", on("prod")).await;
+    team.does(AUTHOR, id, "test", test(true)).await;
+    team.may_not(APPROVER, id, "approve", on("prod"), 409, "needs a passed test").await;
+    let now = team.get(READER, &format!("/api/v1/changes/{id}")).await;
+    let states: Vec<&Value> = now["history"].as_array().unwrap().iter().map(|past| &past["state"]).collect();
+    assert_eq!(states, ["stands", "stands", "void", "void", "stands", "refused"], "{now}");
+    team.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn broken_glass_pages_at_once_and_its_alert_ends_with_the_missing_approval() {
+    let folder = tempfile::tempdir().unwrap();
+    let team = Team::start(folder.path()).await;
+    let proposal = json!({"service": "shop", "files": route("https://one.example/hook")});
+    let (_, proposed) = team.post(AUTHOR, "/api/v1/changes", proposal).await;
+    let (id, digest) = (proposed["id"].as_str().unwrap(), proposed["digest"].clone());
+    let on = |target: &str| json!({"digest": digest, "target": target});
+    let glass = json!({"digest": digest, "target": "prod", "reason": "checkout is down"});
+    team.does(AUTHOR, id, "break-glass", glass).await;
+    // The signal is committed with the ruling: no wait, and no crash in between that loses it.
+    let signals = team.app.web.store.signals(0, 10).await.unwrap();
+    let [(_, signal)] = signals.as_slice() else { panic!("one page: {signals:?}") };
+    assert_eq!((signal.severity, signal.state), (Severity::Critical, State::Firing));
+    assert!(!signal.backlog && signal.summary.contains("checkout is down"), "{signal:?}");
+
+    team.does(AUTHOR, id, "apply", on("prod")).await;
+    team.does(AUTHOR, id, "apply", on("test")).await;
+    let test = json!({"digest": digest, "environment": "test", "target": "prod"});
+    team.does(AUTHOR, id, "test", test).await;
+    team.does(REVIEWER, id, "review", on("prod")).await;
+    team.does(APPROVER, id, "approve", on("prod")).await;
+    let signals = team.app.web.store.signals(0, 10).await.unwrap();
+    let states: Vec<State> = signals.iter().map(|(_, signal)| signal.state).collect();
+    assert_eq!(states, [State::Firing, State::Resolved]);
+    assert_eq!(signals[0].1.member_key(), signals[1].1.member_key(), "it ends the alert that it opened");
     team.app.stop().await;
 }

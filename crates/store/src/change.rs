@@ -3,6 +3,7 @@
 use bartizan_core::configuration::change::{Change, Content, Gate, Item};
 use bartizan_core::document::Document;
 use bartizan_core::id::ChangeId;
+use bartizan_core::monitoring::signal::Signal;
 use bartizan_core::time::Timestamp;
 use bartizan_ledger::entry::{Body, Salt};
 
@@ -10,6 +11,7 @@ use crate::Store;
 use crate::decision::Outcome;
 use crate::document::Edit;
 use crate::engine::{Error, Row, bytes, json, ms};
+use crate::signal::NO_ASSET;
 
 /// The most changes that one page holds.
 pub const PAGE_LIMIT: usize = 500;
@@ -22,6 +24,8 @@ pub struct Batch {
     pub changes: Vec<Change>,
     /// The changes that are brought to an environment: their content becomes its documents.
     pub applied: Vec<(ChangeId, String, Content)>,
+    /// What it tells whoever is on call.
+    pub signals: Vec<Signal>,
     /// What environments ask for from now on.
     pub declared: Vec<(String, Gate)>,
     /// What it ruled on decisions, by their numbers.
@@ -103,6 +107,8 @@ impl Store {
         for (seq, outcome, salt) in &batch.ruled {
             tx.rule(*seq, outcome, now, *salt).await?;
         }
+        let signals: Vec<_> = batch.signals.iter().map(|signal| (NO_ASSET, signal)).collect();
+        tx.append_signals(&signals).await?;
         tx.commit().await
     }
 }

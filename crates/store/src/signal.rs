@@ -7,6 +7,9 @@ use crate::Store;
 use crate::engine::{Error, Transaction, json, ms};
 use crate::log::Log;
 
+/// Stands in the log where what was noticed is on no asset: a change, a receiver.
+pub const NO_ASSET: AssetNumber = AssetNumber::MAX;
+
 impl Transaction {
     pub(crate) async fn append_signals(&self, signals: &[(AssetNumber, &Signal)]) -> Result<(), Error> {
         if signals.is_empty() {

@@ -163,6 +163,9 @@ pub struct Does {
     /// The lower environment where it was tested.
     #[serde(default)]
     pub environment: String,
+    /// Whether the test there failed: that takes an earlier pass back, with what was decided because of it.
+    #[serde(default)]
+    pub failed: bool,
     #[serde(default)]
     pub reason: String,
 }
@@ -459,12 +462,12 @@ pub(crate) async fn act(
     if !ACTS.contains(&act) {
         return Err(Problem::not_found("act", act).hint(format_args!("there are {}", ACTS.join(", "))));
     }
-    let details =
-        details(&Details { target: does.target, environment: does.environment, ..Details::default() })?;
+    let Does { digest, target, environment, failed, reason } = does;
+    let details = details(&Details { target, environment, failed, ..Details::default() })?;
     let act = Act {
         details: Some(details),
-        expected: Some(does.digest).filter(|digest| !digest.is_empty()),
-        reason: does.reason,
+        expected: Some(digest).filter(|digest| !digest.is_empty()),
+        reason,
         ..Act::new(&format!("change.{act}"), change)
     };
     decide_with(web, person, act).await

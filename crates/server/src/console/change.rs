@@ -65,6 +65,8 @@ struct Acts {
     apply: bool,
     /// The lower environments where it may be said to be tested: the content is there.
     test: Vec<String>,
+    /// Those where a test may be said to have failed: also after a pass.
+    fail: Vec<String>,
     review: bool,
     approve: bool,
     reject: bool,
@@ -206,7 +208,7 @@ fn acts(change: &Described, stage: &Stage, person: Option<&Person>) -> Acts {
     let has = |target: &str| row.applied.iter().any(|one| one.target == target && one.digest == row.digest);
     let below = row.stages.iter().take_while(|rung| rung.target != stage.target);
     let gated = stage.gate == "approved";
-    let tested = below.map(|rung| rung.target.clone()).filter(|target| has(target)).collect();
+    let tested: Vec<String> = below.map(|rung| rung.target.clone()).filter(|target| has(target)).collect();
     let broken = change.broken_glass.iter().any(|glass| glass.target == stage.target);
     let open = !stage.missing.is_empty();
     let let_in =
@@ -214,7 +216,8 @@ fn acts(change: &Described, stage: &Stage, person: Option<&Person>) -> Acts {
     Acts {
         any: true,
         apply: team && (!open || let_in) && !has(&stage.target),
-        test: if team && gated && stage.decisions == 0 { tested } else { Vec::new() },
+        test: if team && gated && stage.decisions == 0 { tested.clone() } else { Vec::new() },
+        fail: if team && gated { tested } else { Vec::new() },
         review: team && gated && stage.decisions == 1 && !own,
         approve: security && gated && stage.decisions == 2 && !own,
         reject: gated && stage.decisions > 0 && (security || team) && !own,
@@ -307,6 +310,7 @@ fn did(past: &Past) -> String {
     match past.act.as_str() {
         "propose" => "proposed it".to_owned(),
         "edit" => "edited it".to_owned(),
+        "test" if past.failed => format!("saw its test fail in {environment} on the way to {target}"),
         "test" => format!("tested it in {environment} on the way to {target}"),
         "review" => format!("reviewed it for {target}"),
         "approve" => format!("approved it for {target}"),

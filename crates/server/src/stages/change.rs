@@ -9,7 +9,10 @@ use bartizan_core::configuration::change::{
 use bartizan_core::digest::Digest;
 use bartizan_core::document::Document;
 use bartizan_core::error::Class;
-use bartizan_core::id::ChangeId;
+use bartizan_core::id::{AssetId, ChangeId};
+use bartizan_core::monitoring::signal::{Kind, Signal, State};
+use bartizan_core::severity::Severity;
+use bartizan_core::time::Timestamp;
 use bartizan_store::change::Batch;
 use bartizan_store::decision::{Decision, Outcome, Refused};
 use serde::{Deserialize, Serialize};
@@ -47,6 +50,9 @@ pub struct Details {
     /// The lower environment where it was tested.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub environment: String,
+    /// Whether a test there failed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub failed: bool,
 }
 
 pub(super) async fn look(context: Context) -> Result<Look, Error> {
@@ -73,11 +79,7 @@ pub(super) async fn look(context: Context) -> Result<Look, Error> {
         } else {
             match rule(&context, decision, &changed, &ladder).await? {
                 Ok((change, commands)) => {
-                    for command in commands {
-                        if let Command::Apply { target, .. } = command {
-                            batch.applied.push((change.id, target, change.content.clone()));
-                        }
-                    }
+                    take(&mut batch, &change, commands, decision.at);
                     changed.insert(change.id, change);
                     Outcome::Accepted
                 }
@@ -88,15 +90,61 @@ pub(super) async fn look(context: Context) -> Result<Look, Error> {
     }
     batch.changes = changed.into_values().collect();
     let (ruled, applied) = (!batch.ruled.is_empty(), !batch.applied.is_empty());
+    let told = !batch.signals.is_empty();
     store.commit_changes(&batch, now).await?;
     if applied {
         context.policies.changed();
         context.nudges.policies();
     }
+    if told {
+        context.nudges.alert();
+    }
     if ruled {
         context.nudges.show();
     }
     Ok(if decisions.len() == BATCH_LIMIT { Look::More } else { Look::Done })
+}
+
+/// Takes what an act asks for into what the look writes.
+fn take(batch: &mut Batch, change: &Change, commands: Vec<Command>, at: Timestamp) {
+    for command in commands {
+        match command {
+            Command::Apply { target, .. } => {
+                batch.applied.push((change.id, target, change.content.clone()));
+            }
+            Command::Page { target, due } => {
+                let why = change.broken_glass.get(&target).map_or("", |glass| glass.reason.as_str());
+                let summary = format!(
+                    "the glass was broken for {target}: {why}; test, review and approval are due at {due}"
+                );
+                batch.signals.push(glass(change, &target, State::Firing, summary, at));
+            }
+            Command::Settle { target } => {
+                let summary = format!("what was brought to {target} by breaking the glass is approved");
+                batch.signals.push(glass(change, &target, State::Resolved, summary, at));
+            }
+            // The change itself says what is void and what it waits for: its page is read from that.
+            Command::Void { .. } | Command::AskReview { .. } | Command::AskApproval { .. } => {}
+        }
+    }
+}
+
+/// Broken glass is louder than every other path: it pages at once, and stands until the decisions are there.
+fn glass(change: &Change, target: &str, state: State, summary: String, at: Timestamp) -> Signal {
+    let labels = [("service", change.service.as_str()), ("environment", target)];
+    Signal {
+        kind: Kind::Clock,
+        subject: format!("break-glass/{}", change.id),
+        // It is on no asset: the change stands in its place.
+        asset: AssetId::from_uuid(change.id.as_uuid()),
+        object: String::new(),
+        state,
+        severity: Severity::Critical,
+        labels: labels.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        summary,
+        at,
+        backlog: false,
+    }
 }
 
 fn refused(class: Refused, reason: impl std::fmt::Display) -> Outcome {
@@ -189,7 +237,7 @@ async fn event(
     digest: Option<Digest>,
     change: &Change,
 ) -> Result<Result<Event, Outcome>, Error> {
-    let Details { target, environment, content, .. } = details;
+    let Details { target, environment, content, failed, .. } = details;
     let reason = decision.reason.clone();
     let act = decision.act.as_str();
     if act == "change.withdraw" {
@@ -204,7 +252,7 @@ async fn event(
     };
     Ok(match act {
         "change.test" => match is_applied(context, change, &environment).await? {
-            true => Ok(Event::Tested { environment, target, digest, passed: true }),
+            true => Ok(Event::Tested { environment, target, digest, passed: !failed }),
             false => {
                 let problem =
                     format!("`{environment}` does not have this content: apply the change there first");

@@ -28,6 +28,9 @@ pub struct Past {
     pub target: String,
     /// Where it was tested.
     pub environment: String,
+    /// Whether the test there failed.
+    #[serde(default)]
+    pub failed: bool,
     /// What they looked at.
     pub digest: Option<String>,
     pub reason: String,
@@ -69,6 +72,7 @@ fn past(numbered: Numbered, by: String) -> Past {
         act: decision.act.trim_start_matches("change.").to_owned(),
         target: details.target,
         environment: details.environment,
+        failed: details.failed,
         digest,
         reason: decision.reason,
         state: state.to_owned(),
@@ -76,8 +80,8 @@ fn past(numbered: Numbered, by: String) -> Past {
     }
 }
 
-/// Marks what counts no more: an edit voids every test and decision before it, a rejection those
-/// on the way to its target.
+/// Marks what counts no more: an edit voids every test and decision before it, a rejection or a
+/// failed test those on the way to its target.
 fn void(acts: &mut [Past]) {
     for place in 0..acts.len() {
         let (before, rest) = acts.split_at_mut(place);
@@ -85,6 +89,7 @@ fn void(acts: &mut [Past]) {
         let why = match now.act.as_str() {
             "edit" => format!("{} edited the change after it", now.by),
             "reject" => format!("{} rejected the change after it", now.by),
+            "test" if now.failed => format!("{} saw a test fail after it", now.by),
             _ => continue,
         };
         let theirs = |act: &&mut Past| {
@@ -110,6 +115,7 @@ mod tests {
             act: act.to_owned(),
             target: target.to_owned(),
             environment: String::new(),
+            failed: false,
             digest: None,
             reason: String::new(),
             state: "stands".to_owned(),
@@ -138,6 +144,13 @@ mod tests {
     fn a_rejection_voids_what_was_decided_on_the_way_to_its_target_alone() {
         let acts = vec![act("test", "prod"), act("test", "stage"), act("reject", "prod")];
         assert_eq!(states(acts), ["void", "stands", "stands"]);
+    }
+
+    #[test]
+    fn a_failed_test_voids_the_pass_before_it_and_what_was_decided_because_of_it() {
+        let failed = Past { failed: true, ..act("test", "prod") };
+        let acts = vec![act("test", "prod"), act("review", "prod"), act("test", "stage"), failed];
+        assert_eq!(states(acts), ["void", "void", "stands", "stands"]);
     }
 
     #[test]
