@@ -23,6 +23,7 @@ pub mod policy;
 pub mod problem;
 mod signal;
 pub mod stages;
+pub mod stale;
 pub mod tasks;
 pub mod web;
 

@@ -52,6 +52,7 @@ pub struct Context {
     pub nudges: Nudges,
     pub policies: Policies,
     pub last_seen: LastSeen,
+    pub stale: crate::stale::Stale,
     pub channels: Channels,
     pub feeds: matching::Feeds,
     pub pacing: Pacing,

@@ -31,6 +31,8 @@ pub struct Web {
     pub nudges: Nudges,
     pub policies: Policies,
     pub last_seen: LastSeen,
+    /// Who is silent, laid over what pages show.
+    pub stale: crate::stale::Stale,
     /// Whether feeds were imported, and what they were.
     pub feeds: crate::stages::matching::Feeds,
     /// Seals what belongs to one person alone.

@@ -14,6 +14,7 @@ use bartizan_core::monitoring::alert::{Alert, Stage};
 use bartizan_core::monitoring::signal::Kind;
 use bartizan_core::order::{self, Ending};
 use bartizan_core::time::Timestamp;
+use bartizan_core::verdict::Verdict;
 use bartizan_server::ambient::Ambient;
 use bartizan_server::api::enrolment::{self, Wanted};
 use bartizan_server::intake::Pacing;
@@ -105,6 +106,45 @@ async fn who_falls_silent_is_missed_until_heard_again_and_who_was_retired_is_not
     let report = retired.compose(Facts::default(), Vec::new(), now());
     retired.send(&report).await.unwrap_err();
     app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_met_on_a_silent_host_is_unknown_until_it_is_heard_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (app, way) = server(folder.path()).await;
+    let text = "kind: Baseline\nname: b\nspec:\n  title: B\n  rules:\n    - {id: r, title: T, rationale: R, severity: low, remediation: M, check: {file: {path: /etc/motd, exists: true}}}\n";
+    let documents = bartizan_core::document::parse("b.yaml", text).unwrap();
+    bartizan_server::api::document::apply_documents(&app.web, "dev", documents).await.unwrap();
+    let check = Digest::of_bytes(b"check");
+    let mut quiet = host(folder.path(), &way, "quiet").await;
+    let verdicts = BTreeMap::from([(("b".to_owned(), "r".to_owned(), check), Verdict::Met)]);
+    let report = quiet.compose(Facts { verdicts, ..Facts::default() }, Vec::new(), now());
+    assert!(matches!(quiet.send(&report).await.unwrap(), Outcome::Committed { .. }));
+    // Nobody says a word: what was met there is unknown, and says since when.
+    figures(&app, None, (0, 1)).await;
+    let asset = app.web.store.asset(quiet.asset()).await.unwrap().unwrap();
+    assert!(app.web.stale.read().since(asset.number).is_some());
+    figures(&app, Some(&quiet), (1, 0)).await;
+    app.stop().await;
+}
+
+/// Waits until the overview shows so many verdicts as met and as unknown, while a host checks in.
+async fn figures(app: &App, beats: Option<&Host>, wanted: (u64, u64)) {
+    let mut shown = app.web.nudges.shown();
+    let found = async {
+        loop {
+            if let Some(host) = beats {
+                host.heartbeat(now()).await.unwrap();
+            }
+            let posture = bartizan_server::api::posture::posture(&app.web).await.unwrap();
+            if (posture.met, posture.unknown) == wanted {
+                return;
+            }
+            // News, or the next check-in.
+            let _ = tokio::time::timeout(PACING.interval, shown.changed()).await;
+        }
+    };
+    tokio::time::timeout(LIMIT, found).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -202,8 +202,9 @@ pub(crate) async fn last_seen(web: &Web, asset: &Asset) -> Result<Option<Timesta
 
 async fn row(web: &Web, asset: &Asset) -> Result<Row, Problem> {
     let mut verdicts = Verdicts::default();
+    let stale = web.stale.read();
     for (_, standing) in web.store.record(asset.number).await?.verdicts() {
-        match standing.verdict {
+        match stale.standing(asset.number, standing).verdict {
             Verdict::Met => verdicts.met += 1,
             Verdict::NotMet => verdicts.not_met += 1,
             Verdict::Unknown(_) => verdicts.unknown += 1,

@@ -113,9 +113,11 @@ pub(crate) async fn describe(web: &Web, name: &str) -> Result<Row, Problem> {
 /// On how many assets each rule stands how, whichever values its check was judged with.
 pub(crate) async fn counts(web: &Web) -> Result<BTreeMap<(String, String), Verdicts>, Problem> {
     let subjects = web.store.subjects().await?;
+    let stale = web.stale.read();
     let mut counts: BTreeMap<(String, String), Verdicts> = BTreeMap::new();
     for (number, standings) in web.store.standings().await? {
         let Some(subject) = subjects.get(&number) else { continue };
+        let standings = stale.standings(number, standings);
         let verdicts = counts.entry((subject.baseline.clone(), subject.rule.clone())).or_default();
         verdicts.add(Verdicts { met: standings.met, not_met: standings.not_met, unknown: standings.unknown });
     }

@@ -109,7 +109,10 @@ pub(crate) async fn of_asset(web: &Web, asset: &Asset) -> Result<Vec<Finding>, P
     let subjects = web.store.subjects().await?;
     let environment = web.policies.environment(&asset.environment).await?;
     let mut found: Vec<(Severity, Finding)> = Vec::new();
-    for (number, standing) in record.verdicts().filter(|(_, standing)| standing.verdict != Verdict::Met) {
+    let stale = web.stale.read();
+    let standings =
+        record.verdicts().map(|(number, standing)| (number, stale.standing(asset.number, standing)));
+    for (number, standing) in standings.filter(|(_, standing)| standing.verdict != Verdict::Met) {
         let Some(subject) = subjects.get(&number) else { continue };
         let rule = environment.rules.get(&(subject.baseline.clone(), subject.rule.clone()));
         let severity = rule.map_or(Severity::Medium, |rule| rule.severity);

@@ -71,7 +71,9 @@ pub(super) fn routes() -> Vec<Route> {
 pub async fn posture(web: &Web) -> Result<Posture, Problem> {
     let mut posture = Posture::default();
     (posture.assets, posture.retired) = web.store.asset_counts().await?;
-    for standings in web.store.standings().await?.into_values() {
+    let stale = web.stale.read();
+    for (subject, standings) in web.store.standings().await? {
+        let standings = stale.standings(subject, standings);
         posture.met += standings.met;
         posture.not_met += standings.not_met;
         posture.unknown += standings.unknown;

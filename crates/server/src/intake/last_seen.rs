@@ -61,7 +61,6 @@ fn place(number: AssetNumber) -> usize {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use bartizan_store::Place;
 

@@ -3,7 +3,7 @@
 //! After its own start a server calls nobody silent for one whole interval and the time between
 //! two writings: until then it may not have heard of an asset that is well.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bartizan_core::asset::{Asset, Life};
@@ -74,6 +74,7 @@ async fn look(
     let mut next = known.clone();
     let elsewhere = context.store.last_seen().await?;
     let mut signals = Vec::new();
+    let mut stale = BTreeMap::new();
     let mut after = None;
     loop {
         let assets = context.store.assets(after, bartizan_store::asset::PAGE_LIMIT).await?;
@@ -83,6 +84,9 @@ async fn look(
             let here = context.last_seen.of(asset.number);
             let heard = here.max(elsewhere.get(&asset.number).copied()).unwrap_or(asset.enrolled_at);
             let missing = asset.life == Life::Enrolled && now.since(heard).to_std() >= limit;
+            if missing {
+                stale.insert(asset.number, heard);
+            }
             if missing != known.contains(&asset.id) {
                 signals.push((asset.number, signal(&asset, missing, heard, now)));
                 if missing {
@@ -96,6 +100,9 @@ async fn look(
     if !signals.is_empty() {
         context.store.append_signals(&signals).await?;
         context.nudges.alert();
+    }
+    if context.stale.set(&context.store, &stale).await? {
+        context.nudges.show();
     }
     // Not before the signals are committed: what the store refused is noticed again by the next look.
     *silent = Some(next);

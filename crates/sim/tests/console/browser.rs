@@ -21,6 +21,9 @@ const CHROMEDRIVER: &str = "/usr/bin/chromedriver";
 /// What the driver says when it answers; the port follows.
 const STARTED: &str = "started successfully on port ";
 
+/// How often something is pressed that is drawn anew meanwhile.
+const CLICKS: usize = 5;
+
 /// How many lines the driver may say before that.
 const LINES_LIMIT: usize = 20;
 
@@ -180,6 +183,14 @@ impl Browser {
 
     /// Clicks what an `XPath` finds, as a pointer does: it must be seen and not be covered.
     pub(crate) async fn click(&self, xpath: &str) -> Result<(), Fault> {
+        // The page may be drawn anew between finding an element and pressing it.
+        for _ in 1..CLICKS {
+            let element = self.element(xpath).await?;
+            match self.post(&format!("/element/{element}/click"), json!({})).await {
+                Err(fault) if fault.0.contains("stale element reference") => {}
+                clicked => return clicked.map(drop),
+            }
+        }
         let element = self.element(xpath).await?;
         self.post(&format!("/element/{element}/click"), json!({})).await.map(drop)
     }
