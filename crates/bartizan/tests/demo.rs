@@ -116,7 +116,7 @@ impl Drop for Demo {
 #[test]
 fn the_story_is_told_of_what_the_server_really_made_of_it_and_stays_as_it_was_left() {
     let folder = tempfile::tempdir().unwrap();
-    let demo = Demo::start(folder.path());
+    let demo = Demo::start(&folder.path().join("state"));
     let lines = demo.until("Your turn");
     for turn in TURNS {
         let told = lines.iter().filter(|line| line.starts_with(&format!("  {turn} "))).count();
@@ -140,7 +140,7 @@ fn the_story_is_told_of_what_the_server_really_made_of_it_and_stays_as_it_was_le
     assert!(!mended.contains("CVE-2026-90117"), "what was seen to be gone is closed");
     demo.stop();
 
-    let again = Demo::start(folder.path());
+    let again = Demo::start(&folder.path().join("state"));
     again.until("told before");
     assert_eq!(again.get("mira", "/api/v1/assets")["assets"].as_array().unwrap().len(), 40);
     assert_eq!(again.get("mira", "/api/v1/changes")["changes"].as_array().unwrap().len(), 2);
@@ -150,7 +150,7 @@ fn the_story_is_told_of_what_the_server_really_made_of_it_and_stays_as_it_was_le
 #[test]
 fn four_people_walk_the_change_to_production_and_one_edited_byte_voids_it() {
     let folder = tempfile::tempdir().unwrap();
-    let demo = Demo::start(folder.path());
+    let demo = Demo::start(&folder.path().join("state"));
     demo.until("  Change ");
     let (id, digest) = demo.change();
     let act = |who: &str, digest: &str, act: &str, target: &str| {
@@ -200,6 +200,12 @@ fn refused(mut command: Command) -> Output {
     output
 }
 
+/// A folder that nobody else may look into, as state has to lie in.
+fn private(folder: &Path) {
+    use std::os::unix::fs::DirBuilderExt as _;
+    fs::DirBuilder::new().mode(0o700).create(folder).unwrap();
+}
+
 #[test]
 fn a_demo_keeps_to_loopback_and_to_a_folder_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
@@ -217,11 +223,11 @@ fn a_demo_keeps_to_loopback_and_to_a_folder_of_its_own() {
         with.args([other, "x"]);
         says(refused(with), "--demo");
     }
-    fs::create_dir(&state).unwrap();
+    private(&state);
     fs::write(state.join("bartizan.db"), "").unwrap();
     says(refused(program(&state)), "is the state of a real");
     let demo = folder.path().join("demo");
-    fs::create_dir(&demo).unwrap();
+    private(&demo);
     fs::write(demo.join("demo"), "").unwrap();
     let mut real = Command::new(env!("CARGO_BIN_EXE_bartizan"));
     real.args(["up", "--state"]).arg(&demo);

@@ -202,7 +202,7 @@ async fn an_environment_that_a_team_of_one_declared_says_so_on_every_change() {
     let back = [("gate", "approved"), ("reason", "we are two")];
     signed_in(&app, 2, "Cleo", &[Role::Security]).await;
     ann.does(declare, &back).await;
-    ann.may_not(declare, &fields, StatusCode::FORBIDDEN, "Cleo can approve changes").await;
+    ann.may_not(declare, &fields, StatusCode::FORBIDDEN, "Cleo has or had the role security").await;
     ann.may_not(declare, &[("gate", "open"), ("reason", "x")], StatusCode::BAD_REQUEST, "").await;
     app.stop().await;
 }

@@ -12,6 +12,7 @@ use bartizan_core::fact::module::{Modules, Rule as ModuleRule};
 use bartizan_core::fact::mount::{Configured, Mount, Mounts};
 use bartizan_core::fact::process::{Interpreter, Processes, Stale};
 use bartizan_core::fact::socket::{Owner, Protocol, Socket, Sockets};
+use bartizan_core::fact::source::{Source, Sources, Way};
 use bartizan_core::fact::sudoers::{Defaults, File as SudoersFile, Rule as SudoersRule, Sudoers};
 use bartizan_core::fact::sysctl::{Configured as SysctlConfigured, Sysctl};
 use bartizan_core::fact::unit::{Enablement, Script, State, Unit, Units};
@@ -64,8 +65,16 @@ pub(super) fn sections(
         (Name::Modules, whole(modules(plan))?),
         (Name::Jobs, whole(jobs(plan))?),
         (Name::Certificates, whole(machine::certificates(plan, started))?),
+        (Name::Sources, whole(sources())?),
     ];
     Ok(bodies.into_iter().map(|(name, body)| (name.as_str().to_owned(), body)).collect())
+}
+
+/// Where a made-up host hears of events: its log of who signs in, and each program that starts.
+fn sources() -> Sources {
+    let log = Source { way: Way::LogFile, place: "/var/log/auth.log".to_owned() };
+    let starts = Source { way: Way::ProcConnector, place: String::new() };
+    Sources { sources: vec![log, starts] }
 }
 
 fn whole<T: Serialize>(body: T) -> Result<Value, canonical::Error> {
