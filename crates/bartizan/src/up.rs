@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bartizan_agent::Agent;
+use bartizan_agent::detection::AUTHENTICATION_LOGS;
 use bartizan_core::document::Document;
 use bartizan_core::enrolment::Grant;
 use bartizan_core::id::PersonId;
@@ -264,6 +265,14 @@ async fn first_person(app: &App) -> Result<PersonId, Failure> {
     Ok(person.id)
 }
 
+/// The logs that are watched: those that were named, else the usual ones of authentication.
+fn logs(named: &[PathBuf]) -> Vec<PathBuf> {
+    match named {
+        [] => AUTHENTICATION_LOGS.into_iter().map(PathBuf::from).collect(),
+        named => named.to_vec(),
+    }
+}
+
 async fn start_agent(app: &App, arguments: &Arguments, state: &Path) -> Result<Agent, Failure> {
     let root = Root::at(&arguments.root).map_err(|error| Failure::new(error.class(), error))?;
     let grant = Grant {
@@ -285,7 +294,7 @@ async fn start_agent(app: &App, arguments: &Arguments, state: &Path) -> Result<A
         enrolment_key: Some(key.key),
         name: content::host_name(&root),
         root,
-        logs: arguments.log.clone(),
+        logs: logs(&arguments.log),
         local: PathBuf::from(bartizan_agent::local::FILE),
     };
     let random = Box::new(StdRng::from_os_rng());
