@@ -82,7 +82,9 @@ fn the_journal_is_followed_and_gone_on_with_behind_its_cursor(machine: &Machine)
         first.look(Timestamp::default()).entries.into_iter().next()
     });
     assert!(seen.message.contains("192.0.2.2"), "{seen:?}");
-    assert_eq!((seen.identifier.as_str(), seen.command.as_deref()), ("sshd", Some("logger")));
+    assert_eq!(seen.identifier, "sshd");
+    // journald reads a program's name from /proc, where one that has ended has none any more.
+    assert!(matches!(seen.command.as_deref(), None | Some("logger")), "{seen:?}");
     assert_eq!((seen.uid, seen.pid.is_some()), (Some(0), true));
     assert!(!seen.host.is_empty() && seen.at > Timestamp::default());
     refused(machine, "192.0.2.3");

@@ -21,8 +21,8 @@ const CHROMEDRIVER: &str = "/usr/bin/chromedriver";
 /// What the driver says when it answers; the port follows.
 const STARTED: &str = "started successfully on port ";
 
-/// How often something is pressed that is drawn anew meanwhile.
-const CLICKS: usize = 5;
+/// How often something is tried on what is drawn anew meanwhile.
+const TRIES: usize = 5;
 
 /// How many lines the driver may say before that.
 const LINES_LIMIT: usize = 20;
@@ -183,22 +183,25 @@ impl Browser {
 
     /// Clicks what an `XPath` finds, as a pointer does: it must be seen and not be covered.
     pub(crate) async fn click(&self, xpath: &str) -> Result<(), Fault> {
-        // The page may be drawn anew between finding an element and pressing it.
-        for _ in 1..CLICKS {
+        self.act(xpath, "click", &json!({})).await
+    }
+
+    /// Acts on what an `XPath` finds. The page may be drawn anew between finding and acting.
+    async fn act(&self, xpath: &str, act: &str, body: &Value) -> Result<(), Fault> {
+        for _ in 1..TRIES {
             let element = self.element(xpath).await?;
-            match self.post(&format!("/element/{element}/click"), json!({})).await {
+            match self.post(&format!("/element/{element}/{act}"), body.clone()).await {
                 Err(fault) if fault.0.contains("stale element reference") => {}
-                clicked => return clicked.map(drop),
+                done => return done.map(drop),
             }
         }
         let element = self.element(xpath).await?;
-        self.post(&format!("/element/{element}/click"), json!({})).await.map(drop)
+        self.post(&format!("/element/{element}/{act}"), body.clone()).await.map(drop)
     }
 
     /// Types into what an `XPath` finds.
     pub(crate) async fn fill(&self, xpath: &str, text: &str) -> Result<(), Fault> {
-        let element = self.element(xpath).await?;
-        self.post(&format!("/element/{element}/value"), json!({"text": text})).await.map(drop)
+        self.act(xpath, "value", &json!({"text": text})).await
     }
 
     /// Presses one key and lets it go.
