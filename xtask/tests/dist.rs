@@ -21,7 +21,9 @@ fn told(command: &mut Command) -> (bool, String) {
 
 /// The agent as the tests' build has it.
 fn agent() -> std::path::PathBuf {
-    xtask::output(Command::new("cargo").args(["build", "--quiet", "--package", "bartizan-agent"])).unwrap();
+    // As the test command builds: one package alone would build its dependencies anew, with other features.
+    let words = ["build", "--quiet", "--workspace", "--bins", "--tests"];
+    xtask::output(Command::new("cargo").args(words)).unwrap();
     xtask::target_folder().unwrap().join("debug/bartizan-agent")
 }
 
