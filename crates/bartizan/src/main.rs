@@ -51,6 +51,8 @@ mod sign_in;
 #[cfg(feature = "server")]
 mod silence;
 #[cfg(feature = "server")]
+mod trend;
+#[cfg(feature = "server")]
 mod up;
 mod versions;
 
@@ -118,6 +120,8 @@ enum Verb {
     SignIn(sign_in::Arguments),
     #[cfg(feature = "server")]
     Silence(silence::Arguments),
+    #[cfg(feature = "server")]
+    Trend(trend::Arguments),
     #[cfg(feature = "server")]
     Up(up::Arguments),
     /// Order versions as the native tools do.
@@ -194,6 +198,8 @@ fn run(arguments: Arguments) -> Result<exit::Answer, exit::Failure> {
         Verb::SignIn(arguments) => sign_in::run(arguments, client),
         #[cfg(feature = "server")]
         Verb::Silence(arguments) => silence::run(arguments, client),
+        #[cfg(feature = "server")]
+        Verb::Trend(arguments) => trend::run(arguments, client),
         #[cfg(feature = "server")]
         Verb::Up(arguments) => up::run(arguments),
         Verb::Versions(arguments) => versions::run(arguments),

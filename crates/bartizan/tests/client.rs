@@ -81,6 +81,22 @@ fn a_team_of_one_declares_an_environment_self_approved_and_each_change_there_say
 }
 
 #[test]
+fn the_figures_over_time_begin_with_the_first_report() {
+    let mut house = House::start();
+    let (_, path) = house.file("documents.yaml", client::house::BASELINE);
+    house.json(&["apply", "-f", &path]);
+    house.enrol_with("beta", 1);
+    house.until_written(1);
+    let told = house.json(&["trend"]);
+    assert_eq!(told["step"], "minute");
+    assert_eq!((&told["backlog"]["open"], &told["backlog"]["ended"]), (&1.into(), &0.into()), "{told}");
+    let by_day = house.json(&["trend", "--step", "day"]);
+    assert_eq!(by_day["samples"].as_array().unwrap().len(), 1);
+    assert!(house.shown(&["trend"]).contains("all of it is due by"));
+    assert_eq!(house.run(&["trend", "--step", "week"]).status.code(), Some(2));
+}
+
+#[test]
 fn an_incident_is_opened_by_hand_walked_and_closed() {
     let house = House::start();
     let opened = house.json(&["incident", "open", "The shop answers slowly"]);

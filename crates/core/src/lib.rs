@@ -30,5 +30,6 @@ pub mod role;
 pub mod selector;
 pub mod severity;
 pub mod time;
+pub mod trend;
 pub mod verdict;
 pub mod vulnerability;

@@ -27,11 +27,11 @@ pub mod finding;
 pub mod incident;
 pub mod ledger;
 pub mod openapi;
-mod people;
 pub mod person;
 pub mod posture;
 pub mod session;
 pub mod silence;
+pub mod trend;
 pub mod vulnerability;
 
 /// How long an act waits for its stage before it is answered as pending.
@@ -58,6 +58,7 @@ pub fn routes() -> Vec<Route> {
         posture::routes(),
         session::routes(),
         silence::routes(),
+        trend::routes(),
         vulnerability::routes(),
     ];
     nouns.into_iter().flatten().collect()
@@ -84,6 +85,7 @@ pub(crate) fn shapes() -> Vec<(&'static str, openapi::Shape)> {
         ("posture", posture::shapes()),
         ("session", session::shapes()),
         ("silence", silence::shapes()),
+        ("trend", trend::shapes()),
         ("vulnerability", vulnerability::shapes()),
     ];
     let named = nouns.into_iter().map(|(noun, shapes)| shapes.into_iter().map(move |shape| (noun, shape)));

@@ -43,6 +43,7 @@ mod posture;
 pub(crate) mod problem;
 mod session;
 mod silence;
+mod trend;
 mod vulnerability;
 
 use frame::{Nothing, Page, Place, Shell};

@@ -32,6 +32,7 @@ mod notification;
 pub(crate) mod person;
 mod posture;
 mod silence;
+mod trend;
 
 /// The acts that stages other than the alert stage rule on, by how their names begin.
 const OWNED_ACTS: [&str; 5] =
@@ -92,6 +93,8 @@ pub async fn start(context: &Context, tasks: &Tasks) {
     spawn("ledger", context, tasks, &stop, |bells| &bells.ledger, ledger::look).await;
     let (silence, ends) = (context.clone(), stop.clone());
     tasks.start("silence", async move { silence::run(silence, ends).await }).await;
+    let context = context.clone();
+    tasks.start("trend", async move { trend::run(context, stop).await }).await;
 }
 
 async fn spawn<F, L>(

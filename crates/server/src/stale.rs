@@ -83,6 +83,19 @@ impl Overlay {
         }
     }
 
+    /// How all subjects stand over the fleet: each counts once for each asset that has it.
+    pub async fn total(&self, store: &Store) -> Result<Standings, Error> {
+        let mut total = Standings::default();
+        for (subject, standings) in store.standings().await? {
+            let standings = self.standings(subject, standings);
+            total.assigned += standings.assigned;
+            total.met += standings.met;
+            total.not_met += standings.not_met;
+            total.unknown += standings.unknown;
+        }
+        Ok(total)
+    }
+
     /// How a subject stands over the fleet, with the overlay over it.
     pub fn standings(&self, subject: SubjectNumber, standings: Standings) -> Standings {
         let stale = self.met.get(&subject).copied().unwrap_or(0).min(standings.met);

@@ -35,6 +35,7 @@ pub mod section;
 pub mod signal;
 pub mod silence;
 pub mod subject;
+pub mod trend;
 pub mod tuple;
 pub mod vulnerability;
 

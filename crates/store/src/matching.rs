@@ -162,7 +162,7 @@ impl Store {
         let mut found: BTreeMap<Pair, Vec<Build>> = BTreeMap::new();
         for batch in names.chunks(BATCH) {
             let sql = format!(
-                "SELECT vulnerability, source, tuple, verdict, severity FROM vulnerability_match
+                "SELECT vulnerability, source, tuple, verdict, severity, quiet FROM vulnerability_match
                  WHERE vulnerability IN {} AND verdict IN ('affected', 'unknown')",
                 places(1, batch.len())
             );
@@ -171,7 +171,8 @@ impl Store {
                 if pairs.contains(&pair) {
                     let verdict: String = row.get(3)?;
                     let affected = verdict == Verdict::Affected.as_str();
-                    let build = Build { tuple: row.number(2)?, affected, severity: ranked(&row, 4)? };
+                    let quiet = row.number::<i64>(5)? != 0;
+                    let build = Build { tuple: row.number(2)?, affected, severity: ranked(&row, 4)?, quiet };
                     found.entry(pair).or_default().push(build);
                 }
             }
@@ -288,6 +289,7 @@ impl Transaction {
         for matched in batch {
             let mut moved = Vec::new();
             let mut source = String::new();
+            let first = !seen.contains(&matched.tuple);
             for found in &matched.matches {
                 let body = serde_json::to_string(found).map_err(|error| Error::corrupt("a match", error))?;
                 let severity = rank(affected::severity(found));
@@ -306,6 +308,7 @@ impl Transaction {
                     row.0.into(),
                     row.1.into(),
                     severity.into(),
+                    i64::from(first && found.verdict == Verdict::Affected).into(),
                 ]);
             }
             let left = held.range((matched.tuple, String::new())..).map(|(key, row)| (key.clone(), row));
@@ -315,18 +318,19 @@ impl Transaction {
                 gone.push((tuple, vulnerability));
             }
             if !moved.is_empty() {
-                let first = !seen.contains(&matched.tuple);
                 changes.push(Change { seq: 0, tuple: matched.tuple, source, at: now, first, moved });
             }
         }
         self.insert(
-            "vulnerability_match (tuple, vulnerability, verdict, known_at, body, source, severity)",
+            "vulnerability_match (tuple, vulnerability, verdict, known_at, body, source, severity, quiet)",
             &rows,
             "ON CONFLICT (tuple, vulnerability) DO UPDATE SET verdict = excluded.verdict,
                 body = excluded.body, source = excluded.source, severity = excluded.severity,
                 known_at = CASE
                     WHEN excluded.verdict = 'affected' AND vulnerability_match.verdict IN ('fixed', 'not_affected')
-                    THEN excluded.known_at ELSE vulnerability_match.known_at END",
+                    THEN excluded.known_at ELSE vulnerability_match.known_at END,
+                quiet = CASE WHEN excluded.verdict IN ('affected', 'unknown')
+                    THEN vulnerability_match.quiet ELSE 0 END",
         )
         .await?;
         for (tuple, vulnerability) in gone {

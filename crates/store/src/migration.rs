@@ -13,6 +13,7 @@ mod declared;
 mod environment;
 mod first;
 mod summaries;
+mod trend;
 mod way;
 
 pub(crate) struct Migrator;
@@ -28,6 +29,7 @@ impl MigratorTrait for Migrator {
             Box::new(Step { name: "0005_summaries", statements: summaries::STATEMENTS }),
             Box::new(Step { name: "0006_declared", statements: declared::STATEMENTS }),
             Box::new(Step { name: "0007_acknowledged", statements: acknowledged::STATEMENTS }),
+            Box::new(Step { name: "0010_trend", statements: trend::STATEMENTS }),
         ]
     }
 }

@@ -15,7 +15,7 @@ use crate::Store;
 use crate::engine::Error;
 use crate::report::{FIRST_PACKAGES, FIRST_VERDICTS};
 
-pub use take_in::Taken;
+pub use take_in::{TURN, Taken};
 
 /// The stage whose cursor the index stands at, in each shard's transitions.
 pub const STAGE: &str = "posture";

@@ -11,6 +11,7 @@ use bartizan_core::id::PersonId;
 use bartizan_core::person::Person;
 use bartizan_core::role::Role;
 use bartizan_core::time::Timestamp;
+use bartizan_core::trend::Step;
 use bartizan_probe::root::Root;
 use bartizan_server::ambient::Ambient;
 use bartizan_server::api::posture::{Posture, posture};
@@ -255,6 +256,24 @@ impl House {
 
     pub(crate) fn until_logged(&self, leaves: u64) {
         self.until(|posture| posture.ledger >= leaves);
+    }
+
+    /// Waits until so many rules that are not met were written down.
+    pub(crate) fn until_written(&self, not_met: u64) {
+        let web = self.with_app(|app| app.web.clone());
+        let mut shown = web.nudges.shown();
+        self.runtime.block_on(async {
+            let written = async {
+                let newest = async || {
+                    let samples = web.store.trend(Step::Minute, now()).await.unwrap();
+                    samples.last().map(|sample| sample.figures.not_met)
+                };
+                while newest().await != Some(not_met) {
+                    shown.changed().await.unwrap();
+                }
+            };
+            assert!(tokio::time::timeout(LIMIT, written).await.is_ok(), "no figures were written down");
+        });
     }
 
     /// Waits until the fleet stands like this.

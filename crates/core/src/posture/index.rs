@@ -25,8 +25,12 @@ pub enum Plane {
     Met,
     NotMet,
     Unknown,
+    /// They did not meet it at first sight, and have not been seen to meet it since (no age).
+    Backlog,
     /// The package is on them.
     Present,
+    /// It came to them after first sight: they are among those that it is on (no age).
+    Came,
     /// They bear the label (no age).
     Is,
 }
@@ -39,14 +43,24 @@ impl Plane {
             Plane::Met => "met",
             Plane::NotMet => "not_met",
             Plane::Unknown => "unknown",
+            Plane::Backlog => "backlog",
             Plane::Present => "present",
+            Plane::Came => "came",
             Plane::Is => "is",
         }
     }
 
     /// All of them.
-    pub const ALL: [Plane; 6] =
-        [Plane::Assigned, Plane::Met, Plane::NotMet, Plane::Unknown, Plane::Present, Plane::Is];
+    pub const ALL: [Plane; 8] = [
+        Plane::Assigned,
+        Plane::Met,
+        Plane::NotMet,
+        Plane::Unknown,
+        Plane::Backlog,
+        Plane::Present,
+        Plane::Came,
+        Plane::Is,
+    ];
 
     /// Whether its bitmaps are kept by age.
     pub const fn ages(self) -> bool {
@@ -113,8 +127,15 @@ pub struct Edit {
 /// All edits to each plane, in the order of the changes.
 pub type Edits = BTreeMap<(About, Plane), Vec<Edit>>;
 
+/// Which of an asset's changes are the first of their kind: what they bring is its backlog.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct First {
+    pub verdicts: bool,
+    pub packages: bool,
+}
+
 /// Adds the edits that one asset's changes ask for.
-pub fn collect(edits: &mut Edits, asset: AssetNumber, changes: &[Change]) {
+pub fn collect(edits: &mut Edits, asset: AssetNumber, changes: &[Change], first: First) {
     let mut put = |about, plane, since, present| {
         edits.entry((about, plane)).or_default().push(Edit { asset, since, present });
     };
@@ -128,6 +149,17 @@ pub fn collect(edits: &mut Edits, asset: AssetNumber, changes: &[Change]) {
                 if let Some(to) = to {
                     put(about, Plane::of(to.verdict), to.since, true);
                 }
+                match to.map(|to| (to.verdict, to.since)) {
+                    Some((Verdict::NotMet, since)) if first.verdicts => {
+                        put(about, Plane::Backlog, since, true)
+                    }
+                    // What nobody can say ends nothing.
+                    Some((Verdict::NotMet | Verdict::Unknown(_), _)) => {}
+                    Some((Verdict::Met, _)) | None => {
+                        let was = from.filter(|from| from.verdict != Verdict::Met);
+                        was.into_iter().for_each(|was| put(about, Plane::Backlog, was.since, false));
+                    }
+                }
                 let any = from.or(to).map(|standing| standing.since);
                 if let Some(since) = any.filter(|_| from.is_some() != to.is_some()) {
                     put(about, Plane::Assigned, since, to.is_some());
@@ -137,9 +169,13 @@ pub fn collect(edits: &mut Edits, asset: AssetNumber, changes: &[Change]) {
                 let about = About::Tuple(tuple);
                 if let Some(since) = from {
                     put(about, Plane::Present, since, false);
+                    put(about, Plane::Came, since, false);
                 }
                 if let Some(since) = to {
                     put(about, Plane::Present, since, true);
+                    if !first.packages {
+                        put(about, Plane::Came, since, true);
+                    }
                 }
             }
         }
@@ -255,6 +291,55 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_backlog_is_what_first_sight_found_until_it_is_seen_to_be_well() {
+        use crate::posture::Standing;
+        use crate::verdict::Reason;
+        let standing = |verdict| Some(Standing { verdict, since: at(1) });
+        let unknown = Verdict::Unknown(Reason::Denied);
+        let verdict = |from: Option<Verdict>, to: Option<Verdict>| Change::Verdict {
+            subject: 1,
+            from: from.and_then(standing),
+            to: to.and_then(standing),
+        };
+        let mut cohorts = Cohorts::default();
+        let mut see = |first, from, to| {
+            let mut edits = Edits::new();
+            let first = First { verdicts: first, packages: first };
+            collect(&mut edits, 7, &[verdict(from, to)], first);
+            let key = (About::Subject(1), Plane::Backlog);
+            cohorts.edit(Plane::Backlog, edits.get(&key).map_or(&[], Vec::as_slice));
+            cohorts.len()
+        };
+        let (bad, well) = (Some(Verdict::NotMet), Some(Verdict::Met));
+        assert_eq!(see(true, None, bad), 1);
+        assert_eq!(see(false, bad, Some(unknown)), 1, "unknown closes nothing");
+        assert_eq!(see(false, Some(unknown), bad), 1);
+        assert_eq!(see(false, bad, well), 0);
+        assert_eq!(see(false, well, bad), 0, "what comes later is no backlog");
+        assert_eq!((see(true, None, bad), see(false, bad, None)), (1, 0));
+    }
+
+    #[test]
+    fn a_package_of_first_sight_did_not_come_later() {
+        let change = |from: Option<i64>, to: Option<i64>| Change::Present {
+            tuple: 1,
+            from: from.map(at),
+            to: to.map(at),
+        };
+        let mut cohorts = Cohorts::default();
+        let mut see = |packages, from, to| {
+            let mut edits = Edits::new();
+            collect(&mut edits, 7, &[change(from, to)], First { verdicts: false, packages });
+            let key = (About::Tuple(1), Plane::Came);
+            cohorts.edit(Plane::Came, edits.get(&key).map_or(&[], Vec::as_slice));
+            cohorts.len()
+        };
+        assert_eq!(see(true, None, Some(1)), 0);
+        assert_eq!((see(false, Some(1), None), see(false, None, Some(2))), (0, 1));
+        assert_eq!(see(false, Some(2), None), 0);
     }
 
     #[test]

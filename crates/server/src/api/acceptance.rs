@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::alert::{Because, Filter};
 use super::openapi::Shape;
-use super::people::Names;
+use super::person::Names;
 use super::{Act, Answer, Ruled, decide_with};
 use crate::acceptance::Look;
 use crate::auth::{READERS, RESPONDERS};

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::document::File;
 use super::openapi::Shape;
-use super::people::Names;
+use super::person::Names;
 use super::{Act, Answer, Ruled, decide_with};
 use crate::auth::{OPERATORS, READERS};
 use crate::problem::{Body, Problem, Query};

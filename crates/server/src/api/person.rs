@@ -1,6 +1,6 @@
 //! People: who signs in, by which roles, and what waits for a second person.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::extract::{Extension, Path, State};
 use axum::http::Method;
@@ -203,6 +203,23 @@ pub(crate) async fn named(web: &Web, name: &str) -> Result<Person, Problem> {
         Err(_) => web.store.people().await?.into_iter().find(|person| person.name == name),
     };
     found.ok_or_else(|| Problem::not_found("person", name))
+}
+
+/// The names of people, each asked for once.
+#[derive(Debug, Default)]
+pub(crate) struct Names(BTreeMap<PersonId, String>);
+
+impl Names {
+    /// A person's name; their identifier where nobody knows them any more.
+    pub(crate) async fn name(&mut self, web: &Web, id: PersonId) -> Result<String, Problem> {
+        if let Some(name) = self.0.get(&id) {
+            return Ok(name.clone());
+        }
+        let person = web.store.person(id).await?;
+        let name = person.map_or_else(|| id.to_string(), |person| person.name);
+        self.0.insert(id, name.clone());
+        Ok(name)
+    }
 }
 
 fn role(word: &str) -> Result<Role, Problem> {

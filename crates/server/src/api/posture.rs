@@ -71,13 +71,8 @@ pub(super) fn routes() -> Vec<Route> {
 pub async fn posture(web: &Web) -> Result<Posture, Problem> {
     let mut posture = Posture::default();
     (posture.assets, posture.retired) = web.store.asset_counts().await?;
-    let stale = web.stale.read();
-    for (subject, standings) in web.store.standings().await? {
-        let standings = stale.standings(subject, standings);
-        posture.met += standings.met;
-        posture.not_met += standings.not_met;
-        posture.unknown += standings.unknown;
-    }
+    let standings = web.stale.read().total(&web.store).await?;
+    (posture.met, posture.not_met, posture.unknown) = (standings.met, standings.not_met, standings.unknown);
     let totals = web.store.vulnerability_totals().await?;
     posture.vulnerabilities = totals.open;
     posture.fixable = totals.fixable;

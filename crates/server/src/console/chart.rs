@@ -6,6 +6,8 @@ use bartizan_core::time::Timestamp;
 
 use crate::api::asset::Verdicts;
 
+pub(super) mod curve;
+
 /// How wide a bar is, in its own units.
 const WIDTH: u64 = 1_000;
 

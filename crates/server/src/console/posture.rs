@@ -6,10 +6,11 @@ use axum::extract::State;
 use axum::http::Method;
 use axum::routing::get;
 
+use super::chart::curve::Curve;
 use super::chart::{self, Columns, Share};
 use super::frame::{Place, Section};
 use super::part::{self, Now};
-use super::{Answer, Asked};
+use super::{Answer, Asked, trend};
 use crate::api;
 use crate::api::alert;
 use crate::api::asset::Verdicts;
@@ -36,6 +37,10 @@ struct Part {
     feeds: Vec<feed::Row>,
     /// Alerts a day; none where there are more than were read.
     opened: Option<Columns>,
+    /// How it came to stand so.
+    curves: Vec<Curve>,
+    /// How long each step of them is.
+    step: String,
     head: api::ledger::Head,
 }
 
@@ -85,6 +90,7 @@ async fn overview(State(web): State<Web>, asked: Asked) -> Answer {
     let more = alerts.len().saturating_sub(ALERTS_LIMIT);
     alerts.truncate(ALERTS_LIMIT);
     let verdicts = Verdicts { met: posture.met, not_met: posture.not_met, unknown: posture.unknown };
+    let over = api::trend::trend(&web, None).await?;
     let part = Part {
         now: asked.now,
         share: chart::share(&verdicts),
@@ -93,6 +99,8 @@ async fn overview(State(web): State<Web>, asked: Asked) -> Answer {
         more,
         feeds: feed::list(&web).await?.feeds,
         opened,
+        curves: trend::curves(&over, asked.now.at()),
+        step: over.step,
         head: api::ledger::head(&web).await?,
     };
     asked.answer(Place::new(Section::Overview, "Overview"), part)

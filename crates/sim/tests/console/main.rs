@@ -18,6 +18,7 @@ mod access;
 mod browser;
 mod fleet;
 mod people;
+mod trend;
 
 const DESK: View = View { name: "desk", width: 1280, height: 800, dark: false };
 const PHONE: View = View { name: "phone", width: 390, height: 844, dark: false };

@@ -34,7 +34,7 @@ impl Desk {
     }
 
     /// Pictures of pages in each view; none is wider than its screen.
-    async fn photograph(&self, pages: &[(&str, &str)]) {
+    pub(crate) async fn photograph(&self, pages: &[(&str, &str)]) {
         let folder = pictures(self.folder.path());
         for view in [DESK, PHONE, DARK] {
             self.browser.view(view).await.unwrap();

@@ -7,9 +7,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bartizan_core::posture::index::{About, Cohorts, Edits, Plane, collect};
+use bartizan_core::posture::index::{About, Cohorts, Edits, First, Plane, collect};
 use bartizan_core::posture::{AssetNumber, Change, SubjectNumber, TupleNumber};
-use bartizan_core::vulnerability::affected::{Build, Count, Pair, Release, count};
+use bartizan_core::time::Timestamp;
+use bartizan_core::vulnerability::affected::{Build, Count, Pair, Places, Release, count};
 use roaring::RoaringBitmap;
 
 use super::{BATCH_LIMIT, Key, MATCHES, STAGE, Transition, bitmap};
@@ -22,7 +23,11 @@ use crate::tuple::BATCH;
 mod write;
 
 /// Counts the looks of all shards, so that no two compute from the same figures.
-const TURN: &str = "posture/turn";
+pub const TURN: &str = "posture/turn";
+
+/// How far the logs had come when the index was last thrown away: what is taken in again up to there
+/// ended its backlog before.
+const REBUILT: &str = "posture/rebuilt";
 
 /// The most changes of verdicts and packages that one look takes in: some hundred megabytes of edits.
 const EDITS_LIMIT: usize = 1_000_000;
@@ -54,6 +59,16 @@ struct Movement {
     /// Figures over the fleet; with the match that is shown, where it is another or may have changed.
     totals: BTreeMap<Pair, (Count, Option<Known>)>,
     releases: BTreeMap<Release, RoaringBitmap>,
+    backlog: Ended,
+}
+
+/// What the figures themselves don't say of the backlog.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Ended {
+    /// How many of its findings ended, at least: where as many came at once as went, nobody sees it.
+    count: u64,
+    /// The first and the last look at an asset for the first time.
+    looks: Option<(Timestamp, Timestamp)>,
 }
 
 /// How many more assets stand how on a subject.
@@ -63,9 +78,8 @@ struct Figures {
     met: i64,
     not_met: i64,
     unknown: i64,
+    backlog: i64,
 }
-
-type Places = BTreeMap<TupleNumber, RoaringBitmap>;
 
 impl Store {
     /// Takes what was told since the last look into a shard's bitmaps and figures, and moves the stage's
@@ -100,7 +114,7 @@ impl Store {
             ..Movement::default()
         };
         let mut present = self.edit(&transitions, &mut movement).await?;
-        let touched: Vec<TupleNumber> = present.keys().copied().collect();
+        let touched: Vec<TupleNumber> = present.present.keys().copied().collect();
         let mut pairs = self.pairs_of(&touched).await?;
         let mut told = BTreeSet::new();
         for change in changed {
@@ -111,6 +125,14 @@ impl Store {
         pairs.extend(told.iter().cloned());
         self.tally(&pairs, &told, &mut present, &mut movement).await?;
         self.place(&transitions, &touched, &mut movement).await?;
+        let first = transitions.iter().filter(|each| each.first_verdicts || each.first_packages);
+        movement.backlog.looks = first.fold(None, |looks, Transition { at, .. }| {
+            let (first, last) = looks.unwrap_or((*at, *at));
+            Some((first.min(*at), last.max(*at)))
+        });
+        if from < self.cursor(REBUILT, shard).await? {
+            movement.backlog.count = 0;
+        }
         self.commit_movement(&movement).await?;
         Ok(taken)
     }
@@ -135,17 +157,21 @@ impl Store {
     async fn edit(&self, transitions: &[Transition], movement: &mut Movement) -> Result<Places, Error> {
         let mut edits = Edits::new();
         for transition in transitions {
-            collect(&mut edits, transition.number, &transition.changes);
+            let first = First { verdicts: transition.first_verdicts, packages: transition.first_packages };
+            collect(&mut edits, transition.number, &transition.changes, first);
         }
         let mut planes = self.planes(movement.shard, &edits).await?;
-        let mut present = Places::new();
+        let mut places = Places::default();
         for (key, edits) in &edits {
             let before = planes.remove(key).unwrap_or_default();
             let mut after = before.clone();
             after.edit(key.1, edits);
             match key.0 {
+                About::Tuple(tuple) if key.1 == Plane::Came => {
+                    places.came.insert(tuple, after.all());
+                }
                 About::Tuple(tuple) => {
-                    present.insert(tuple, after.all());
+                    places.present.insert(tuple, after.all());
                 }
                 About::Subject(subject) => {
                     let more = after.len().cast_signed() - before.len().cast_signed();
@@ -155,16 +181,23 @@ impl Store {
                         Plane::Met => figures.met += more,
                         Plane::NotMet => figures.not_met += more,
                         Plane::Unknown => figures.unknown += more,
-                        Plane::Present | Plane::Is => {}
+                        Plane::Backlog => {
+                            figures.backlog += more;
+                            movement.backlog.count += more.min(0).unsigned_abs();
+                        }
+                        Plane::Present | Plane::Came | Plane::Is => {}
                     }
                 }
             }
             movement.planes.push((*key, before, after));
         }
-        Ok(present)
+        for ((about, _), came) in planes {
+            about.tuple().into_iter().for_each(|tuple| drop(places.came.insert(tuple, came.all())));
+        }
+        Ok(places)
     }
 
-    /// The planes that edits touch, as they are.
+    /// The planes that edits touch, as they are; and to whom the touched builds came later.
     async fn planes(&self, shard: u32, edits: &Edits) -> Result<BTreeMap<Key, Cohorts>, Error> {
         let reading = self.reading("read the posture's index");
         let mut stored: BTreeMap<Key, Vec<(i64, RoaringBitmap)>> = BTreeMap::new();
@@ -185,7 +218,7 @@ impl Store {
                     let number = row.number(0)?;
                     let about = if kind == "tuple" { About::Tuple(number) } else { About::Subject(number) };
                     let key = (about, row.parse(1, "a plane")?);
-                    if edits.contains_key(&key) {
+                    if edits.contains_key(&key) || key.1 == Plane::Came {
                         let cohort = (row.get(2)?, bitmap(&row.get::<Vec<u8>>(3)?)?);
                         stored.entry(key).or_default().push(cohort);
                     }
@@ -208,7 +241,7 @@ impl Store {
             .values()
             .flatten()
             .map(|build| build.tuple)
-            .filter(|tuple| !present.contains_key(tuple))
+            .filter(|tuple| !present.present.contains_key(tuple))
             .collect();
         self.places_of(movement.shard, &others, present).await?;
         let held = self.counts_of(pairs).await?;
@@ -221,6 +254,7 @@ impl Store {
             if is == was && (is.is_none() || !told.contains(pair)) {
                 continue;
             }
+            movement.backlog.count += was.backlog.saturating_sub(is.backlog);
             movement.counts.insert(pair.clone(), is);
             let others = by_shard.iter().filter(|(shard, _)| **shard != movement.shard);
             let others = others.fold(Count::NONE, |all, (_, count)| all.join(*count));
@@ -244,24 +278,26 @@ impl Store {
         Ok(())
     }
 
-    /// Adds where builds are, in one shard.
+    /// Adds where builds are, and to whom of these they came later, in one shard.
     async fn places_of(
         &self,
         shard: u32,
         tuples: &BTreeSet<TupleNumber>,
-        present: &mut Places,
+        places_of: &mut Places,
     ) -> Result<(), Error> {
         let reading = self.reading("read where builds are");
         let tuples: Vec<TupleNumber> = tuples.iter().copied().collect();
         for batch in tuples.chunks(BATCH) {
             let sql = format!(
-                "SELECT id, bitmap FROM posture
-                 WHERE about = 'tuple' AND plane = 'present' AND shard = $1 AND id IN {}",
+                "SELECT id, bitmap, plane FROM posture
+                 WHERE about = 'tuple' AND plane IN ('present', 'came') AND shard = $1 AND id IN {}",
                 places(2, batch.len())
             );
             let values = batch.iter().map(|tuple| i64::from(*tuple).into());
             for row in reading.all(&sql, [i64::from(shard).into()].into_iter().chain(values)).await? {
-                *present.entry(row.number(0)?).or_default() |= bitmap(&row.get::<Vec<u8>>(1)?)?;
+                let came = row.get::<String>(2)? == Plane::Came.as_str();
+                let held = if came { &mut places_of.came } else { &mut places_of.present };
+                *held.entry(row.number(0)?).or_default() |= bitmap(&row.get::<Vec<u8>>(1)?)?;
             }
         }
         Ok(())
@@ -275,7 +311,7 @@ impl Store {
         let mut found: BTreeMap<Pair, BTreeMap<u32, Count>> = BTreeMap::new();
         for batch in names.chunks(BATCH) {
             let sql = format!(
-                "SELECT vulnerability, source, shard, affected, unknown, severity, shown
+                "SELECT vulnerability, source, shard, affected, unknown, severity, shown, backlog
                  FROM vulnerability_count WHERE vulnerability IN {}",
                 places(1, batch.len())
             );
@@ -286,6 +322,7 @@ impl Store {
                 let count = Count {
                     affected: row.number(3)?,
                     unknown: row.number(4)?,
+                    backlog: row.number(7)?,
                     severity: ranked(&row, 5)?,
                     shown: shown.map_err(|error| Error::corrupt("a tuple's number", error))?,
                 };
@@ -361,8 +398,11 @@ impl Store {
         {
             tx.run(&format!("DELETE FROM {table}"), []).await?;
         }
-        let sql = "DELETE FROM stage_cursor WHERE stage IN ($1, $2)";
-        tx.run(sql, [STAGE.into(), MATCHES.into()]).await?;
+        let sql = "DELETE FROM stage_cursor WHERE stage IN ($1, $2, $3)";
+        tx.run(sql, [STAGE.into(), MATCHES.into(), REBUILT.into()]).await?;
+        let sql = "INSERT INTO stage_cursor (stage, shard, position)
+                   SELECT $1, shard, next FROM log_head WHERE log = $2";
+        tx.run(sql, [REBUILT.into(), Log::Transition.as_str().into()]).await?;
         tx.commit().await
     }
 

@@ -17,6 +17,7 @@ mod asset;
 mod matching;
 mod posture;
 mod suite;
+mod trend;
 
 static SCHEMAS: AtomicU32 = AtomicU32::new(0);
 
@@ -69,6 +70,8 @@ on_both! {
     looks_that_meet_take_in_each_transition_once,
     figures_equal_a_full_count_after_any_moves,
     vulnerabilities_are_paged_the_worst_first,
+    a_backlog_is_what_first_sight_brought_and_ends_by_what_is_seen,
+    the_last_figures_of_a_step_are_kept_and_hold_on,
     a_key_with_one_use_enrols_one_host,
     an_expired_key_uses_nothing_up,
     retiring_clears_the_posture,

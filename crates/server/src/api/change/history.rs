@@ -6,7 +6,7 @@ use bartizan_store::decision::{Numbered, Outcome};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::api::people::Names;
+use crate::api::person::Names;
 use crate::problem::Problem;
 use crate::stages::change::Details;
 use crate::web::Web;

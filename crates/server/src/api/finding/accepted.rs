@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Finding, Group};
 use crate::acceptance::{Fault, Look};
-use crate::api::people::Names;
+use crate::api::person::Names;
 use crate::problem::Problem;
 use crate::web::Web;
 

@@ -8,8 +8,8 @@ use roaring::RoaringBitmap;
 use sea_orm::Value;
 
 use super::super::{Key, about};
-use super::{Figures, Movement};
-use crate::engine::{Error, Transaction};
+use super::{Ended, Figures, Movement};
+use crate::engine::{Error, Transaction, ms};
 use crate::matching::Known;
 use crate::report::signed;
 use crate::vulnerability::text;
@@ -31,6 +31,7 @@ impl Transaction {
         self.put_figures(&movement.subjects).await?;
         self.put_counts(movement.shard, &movement.counts).await?;
         self.put_totals(&movement.totals).await?;
+        self.put_backlog(&movement.backlog).await?;
         for (release, assets) in &movement.releases {
             let key = [release.ecosystem.clone(), release.release.clone()].map(Value::from);
             let mut values = key.to_vec();
@@ -75,14 +76,15 @@ impl Transaction {
     async fn put_figures(&self, subjects: &BTreeMap<u32, Figures>) -> Result<(), Error> {
         let moved = subjects.iter().filter(|(_, figures)| **figures != Figures::default());
         let row = |(subject, figures): (&u32, &Figures)| {
-            let Figures { assigned, met, not_met, unknown } = *figures;
-            [i64::from(*subject), assigned, met, not_met, unknown].map(Value::from).to_vec()
+            let Figures { assigned, met, not_met, unknown, backlog } = *figures;
+            [i64::from(*subject), assigned, met, not_met, unknown, backlog].map(Value::from).to_vec()
         };
         let rows: Vec<_> = moved.map(row).collect();
         let tail = "ON CONFLICT (subject) DO UPDATE SET assigned = subject_count.assigned + excluded.assigned,
                         met = subject_count.met + excluded.met, not_met = subject_count.not_met + excluded.not_met,
-                        unknown = subject_count.unknown + excluded.unknown";
-        self.insert("subject_count (subject, assigned, met, not_met, unknown)", &rows, tail).await?;
+                        unknown = subject_count.unknown + excluded.unknown,
+                        backlog = subject_count.backlog + excluded.backlog";
+        self.insert("subject_count (subject, assigned, met, not_met, unknown, backlog)", &rows, tail).await?;
         if !rows.is_empty() {
             self.run("DELETE FROM subject_count WHERE assigned = 0", []).await?;
         }
@@ -104,9 +106,11 @@ impl Transaction {
             row.push(count.shown.map(i64::from).into());
             rows.push(row);
         }
-        let into = "vulnerability_count (vulnerability, source, shard, affected, unknown, severity, shown)";
+        let into =
+            "vulnerability_count (vulnerability, source, shard, affected, unknown, severity, backlog, shown)";
         let tail = "ON CONFLICT (vulnerability, source, shard) DO UPDATE SET affected = excluded.affected,
-                        unknown = excluded.unknown, severity = excluded.severity, shown = excluded.shown";
+                        unknown = excluded.unknown, severity = excluded.severity, backlog = excluded.backlog,
+                        shown = excluded.shown";
         self.insert(into, &rows, tail).await.map(drop)
     }
 
@@ -132,17 +136,35 @@ impl Transaction {
             ]);
             whole.push(row);
         }
-        let key = "vulnerability_summary (vulnerability, source, affected, unknown, severity";
+        let key = "vulnerability_summary (vulnerability, source, affected, unknown, severity, backlog";
         let tail = "ON CONFLICT (vulnerability, source) DO UPDATE SET affected = excluded.affected,
-                        unknown = excluded.unknown, severity = excluded.severity";
+                        unknown = excluded.unknown, severity = excluded.severity, backlog = excluded.backlog";
         self.insert(&format!("{key})"), &bare, tail).await?;
         let words = ", title = excluded.title, fixed = excluded.fixed, fix_state = excluded.fix_state,
                         text = excluded.text";
         let into = format!("{key}, title, fixed, fix_state, text)");
         self.insert(&into, &whole, &format!("{tail}{words}")).await.map(drop)
     }
+
+    async fn put_backlog(&self, backlog: &Ended) -> Result<(), Error> {
+        if *backlog == Ended::default() {
+            return Ok(());
+        }
+        let looks = backlog.looks.map_or([None, None], |(first, last)| [Some(first), Some(last)]);
+        let [first, last] = looks.map(|at| at.map_or(Value::BigInt(None), ms));
+        // The smaller and the larger of two, where the one that is kept may be none.
+        let sql = "INSERT INTO backlog (one, ended, first_at, last_at) VALUES (1, $1, $2, $3)
+                   ON CONFLICT (one) DO UPDATE SET ended = backlog.ended + excluded.ended,
+                       first_at = CASE WHEN backlog.first_at <= COALESCE(excluded.first_at, backlog.first_at)
+                           THEN backlog.first_at ELSE excluded.first_at END,
+                       last_at = CASE WHEN backlog.last_at >= COALESCE(excluded.last_at, backlog.last_at)
+                           THEN backlog.last_at ELSE excluded.last_at END";
+        self.run(sql, [signed(backlog.count)?.into(), first, last]).await.map(drop)
+    }
 }
 
-fn figures(count: &Count) -> Result<[Value; 3], Error> {
-    Ok([signed(count.affected)?.into(), signed(count.unknown)?.into(), (count.severity as i64).into()])
+fn figures(count: &Count) -> Result<[Value; 4], Error> {
+    let Count { affected, unknown, backlog, severity, .. } = *count;
+    let numbers = [signed(affected)?, signed(unknown)?, severity as i64, signed(backlog)?];
+    Ok(numbers.map(Value::from))
 }
