@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use bartizan_core::error::Class;
-use bartizan_server::api::asset::{Described, List, Row};
+use bartizan_server::api::asset::{Because, Described, List, Row};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
@@ -18,7 +18,7 @@ mod diff;
 /// The most pages of assets that are asked for: a million assets.
 const PAGES_LIMIT: usize = 5_000;
 
-/// List assets, show what is known of one, compare two, retire one.
+/// List assets, show what is known of one, compare two, let one in, retire one.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -37,8 +37,10 @@ enum Verb {
     Diff(diff::Arguments),
     /// Write down assets that no agent runs on: they are listed, and unknown, until they are retired.
     Declare(declare::Arguments),
+    /// Let a host in that waits in quarantine: from then on its reports are taken.
+    Approve(Act),
     /// Take an asset out of service: nobody misses its reports any more.
-    Retire(Retire),
+    Retire(Act),
 }
 
 #[derive(Debug, Args)]
@@ -66,10 +68,13 @@ struct Facts {
 }
 
 #[derive(Debug, Args)]
-struct Retire {
+struct Act {
     /// The asset's name or identifier.
     name: String,
-    /// Say what would be retired, and change nothing.
+    /// Why; it stands in the ledger beside who did it.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    reason: String,
+    /// Say what would become of it, and change nothing.
     #[arg(long)]
     dry_run: bool,
     #[arg(short, long, value_enum, default_value_t)]
@@ -78,7 +83,7 @@ struct Retire {
 
 /// What became of an asset.
 #[derive(Debug, Serialize)]
-struct Retired {
+struct Became {
     id: String,
     name: String,
     life: String,
@@ -108,7 +113,8 @@ pub(crate) fn run(arguments: Arguments, client: Option<&Path>) -> Result<Answer,
         }
         Verb::Diff(arguments) => diff::run(&client, &arguments)?,
         Verb::Declare(arguments) => declare::run(&client, arguments)?,
-        Verb::Retire(arguments) => retire(&client, &arguments)?,
+        Verb::Approve(arguments) => act(&client, "approve", "enrolled", arguments)?,
+        Verb::Retire(arguments) => act(&client, "retire", "retired", arguments)?,
     }
     Ok(Answer::Answered)
 }
@@ -200,18 +206,20 @@ fn shown(asset: &Described) -> Rows {
     Rows { header: vec!["field", "value"], rows }
 }
 
-fn retire(client: &Client, arguments: &Retire) -> Result<(), Failure> {
-    let described = one(client, &arguments.name)?;
-    let asset: Row = match arguments.dry_run {
+/// Does something with an asset: the verb of the API, and what the asset becomes by it.
+fn act(client: &Client, verb: &str, becomes: &str, arguments: Act) -> Result<(), Failure> {
+    let Act { name, reason, dry_run, output } = arguments;
+    let described = one(client, &name)?;
+    let asset: Row = match dry_run {
         true => described.row,
-        false => client.post(&["assets", &described.row.id, "retire"], &())?,
+        false => client.post(&["assets", &described.row.id, verb], &Because { reason })?,
     };
-    let retired = Retired { id: asset.id, name: asset.name, life: asset.life, dry_run: arguments.dry_run };
-    Printer::new(arguments.output).print(&retired, |asset| {
-        let becomes = if asset.dry_run { "would become retired" } else { "" };
+    let became = Became { id: asset.id, name: asset.name, life: asset.life, dry_run };
+    Printer::new(output).print(&became, |asset| {
+        let becomes = if asset.dry_run { format!("would become {becomes}") } else { String::new() };
         Rows {
             header: vec!["id", "name", "life", "dry run"],
-            rows: vec![vec![asset.id.clone(), asset.name.clone(), asset.life.clone(), becomes.to_owned()]],
+            rows: vec![vec![asset.id.clone(), asset.name.clone(), asset.life.clone(), becomes]],
         }
     })
 }

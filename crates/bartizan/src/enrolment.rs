@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use bartizan_core::asset;
-use bartizan_core::enrolment::Grant;
+use bartizan_core::enrolment::{Grant, Network};
 use bartizan_core::selector::Labels;
 use bartizan_core::time::Duration;
 use bartizan_server::api::enrolment::{Created, Wanted};
@@ -48,6 +48,12 @@ struct Create {
     /// A label that hosts get; may be given more than once.
     #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
     label: Vec<(String, String)>,
+    /// Each host that enrols by it waits in quarantine until security or an admin lets it in.
+    #[arg(long)]
+    approval: bool,
+    /// A network that hosts may enrol from, from nowhere else: 192.0.2.0/24; may be given more than once.
+    #[arg(long, value_name = "CIDR", value_parser = network)]
+    network: Vec<Network>,
     /// Say what would be made, and make nothing.
     #[arg(long)]
     dry_run: bool,
@@ -61,6 +67,10 @@ struct Made {
     service: String,
     environment: String,
     labels: Labels,
+    /// Where hosts may enrol from; anywhere where it is empty.
+    networks: Vec<Network>,
+    /// Whether each host waits in quarantine until a person lets it in.
+    approval: bool,
     uses: u32,
     /// When it expires; after how long, where nothing was made.
     expires: String,
@@ -78,14 +88,16 @@ pub(crate) fn run(arguments: Arguments, client: Option<&Path>) -> Result<Answer,
         environment: arguments.environment.clone(),
         class: asset::Class::Server,
         labels: arguments.label.iter().cloned().collect(),
-        networks: Vec::new(),
-        approval: false,
+        networks: arguments.network,
+        approval: arguments.approval,
     };
     grant.check().map_err(Failure::invalid)?;
     let mut made = Made {
         service: arguments.service,
         environment: arguments.environment,
         labels: grant.labels.clone(),
+        networks: grant.networks.clone(),
+        approval: grant.approval,
         uses: arguments.uses,
         expires: format!("{} after it is made", arguments.expires_in),
         key: None,
@@ -126,6 +138,12 @@ fn rows(made: &Made) -> Rows {
     for (label, value) in &made.labels {
         say("label", format!("{label}={value}"));
     }
+    for network in &made.networks {
+        say("network", network.to_string());
+    }
+    if made.approval {
+        say("approval", "each host waits until it is let in: bartizan asset approve NAME".to_owned());
+    }
     say("uses", made.uses.to_string());
     say("expires", made.expires.clone());
     match (&made.key, &made.command) {
@@ -141,4 +159,8 @@ fn rows(made: &Made) -> Rows {
 fn label(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is not KEY=VALUE"))?;
     Ok((key.to_owned(), value.to_owned()))
+}
+
+fn network(text: &str) -> Result<Network, String> {
+    Network::try_from(text.to_owned())
 }

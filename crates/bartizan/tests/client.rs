@@ -253,6 +253,7 @@ fn a_fleet_of_two_is_shown_compared_and_one_retired() {
     frozen!("section_unknown", house.shown(&["asset", "facts", "alpha", "colours"]));
     frozen!("finding_list", house.shown(&["finding", "list", "--kind", "deviation"]));
     assert_eq!(house.json(&["finding", "list", "--severity", "critical"]).as_array().unwrap().len(), 0);
+    frozen!("approve_enrolled", house.shown(&["asset", "approve", "beta"]));
     frozen!("retire_dry_run", house.shown(&["asset", "retire", "beta", "--dry-run"]));
     assert_eq!(house.json(&["asset", "show", "beta"])["life"], "enrolled");
     frozen!("retire", house.shown(&["asset", "retire", "beta"]));
@@ -291,6 +292,10 @@ fn a_key_is_printed_with_the_line_that_enrols_a_host_by_it() {
     assert!(command.contains(&house.fingerprint()), "{command}");
     assert!(command.contains(&house.agents()), "{command}");
     assert_eq!(made["uses"], 3);
+    let narrow = ["--approval", "--network", "192.0.2.0/24", "--network", "2001:db8::/32", "--dry-run"];
+    frozen!("enrolment_approval", house.shown(&[&words[..], &narrow].concat()));
+    let wrong = house.run(&[&words[..], &["--network", "192.0.2.0"]].concat());
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("is no network"), "{wrong:?}");
 }
 
 #[test]

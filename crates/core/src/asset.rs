@@ -1,13 +1,16 @@
 //! Assets: the servers, databases, network devices and hardware that are watched.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::error;
 use crate::id::AssetId;
 use crate::posture::AssetNumber;
+use crate::role::Role;
 use crate::selector::Labels;
 use crate::time::Timestamp;
 
@@ -36,7 +39,8 @@ pub enum Class {
 pub enum Life {
     /// It reports, or should.
     Enrolled,
-    /// It enrolled in a way that a person has to look at: its reports are kept, it gets nothing.
+    /// It enrolled in a way that a person has to look at: it gets no policy, its reports are refused, and
+    /// it counts nowhere.
     Quarantined,
     /// Somebody wrote it down: no agent runs on it, and all of it is unknown.
     Declared,
@@ -60,6 +64,26 @@ pub struct Asset {
     pub enrolled_at: Timestamp,
 }
 
+/// What a person does with an asset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// They looked at a host that waits in quarantine, and let it in.
+    Approved,
+    /// They took it out of service.
+    Retired,
+}
+
+/// Why an act on an asset is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("{act} takes one of the roles {roles}")]
+    Role { act: &'static str, roles: &'static str },
+    #[error("it does not wait in quarantine: it is {0}")]
+    NotWaiting(Life),
+    #[error("it was retired before")]
+    Retired,
+}
+
 /// A word that is no class or life of an asset.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{word}` is no {what} of an asset: there are {known}")]
@@ -81,6 +105,42 @@ impl Asset {
         ];
         labels.extend(built_in.map(|(name, value)| (name.to_owned(), value.to_owned())));
         labels
+    }
+}
+
+impl Act {
+    /// Who may do it.
+    pub const fn roles(self) -> &'static [Role] {
+        match self {
+            Act::Approved => &[Role::Security, Role::Admin],
+            Act::Retired => &[Role::Operator, Role::Security],
+        }
+    }
+}
+
+impl Refusal {
+    /// What class of error this is.
+    pub const fn class(&self) -> error::Class {
+        match self {
+            Refusal::Role { .. } => error::Class::Denied,
+            Refusal::NotWaiting(_) | Refusal::Retired => error::Class::Conflict,
+        }
+    }
+}
+
+/// Judges an act of somebody with these roles on an asset in this life; gives the life that follows.
+pub fn step(life: Life, roles: &BTreeSet<Role>, act: Act) -> Result<Life, Refusal> {
+    if !act.roles().iter().any(|role| roles.contains(role)) {
+        return Err(match act {
+            Act::Approved => Refusal::Role { act: "letting a host in", roles: "security and admin" },
+            Act::Retired => Refusal::Role { act: "retiring an asset", roles: "operator and security" },
+        });
+    }
+    match (act, life) {
+        (Act::Approved, Life::Quarantined) => Ok(Life::Enrolled),
+        (Act::Approved, other) => Err(Refusal::NotWaiting(other)),
+        (Act::Retired, Life::Retired) => Err(Refusal::Retired),
+        (Act::Retired, _) => Ok(Life::Retired),
     }
 }
 
@@ -164,6 +224,29 @@ mod tests {
             enrolled_at: Timestamp::from_millis(1),
         };
         assert_eq!(asset.labels().get("environment").map(String::as_str), Some("prod"));
+    }
+
+    #[test]
+    fn who_waits_is_let_in_by_security_or_an_admin_and_nobody_else() {
+        let by = |role, life, act| step(life, &BTreeSet::from([role]), act);
+        for role in [Role::Security, Role::Admin] {
+            assert_eq!(by(role, Life::Quarantined, Act::Approved), Ok(Life::Enrolled));
+        }
+        let refused = by(Role::Operator, Life::Quarantined, Act::Approved).unwrap_err();
+        assert_eq!(refused.class(), error::Class::Denied);
+        for life in [Life::Enrolled, Life::Declared, Life::Retired] {
+            assert_eq!(by(Role::Admin, life, Act::Approved), Err(Refusal::NotWaiting(life)));
+        }
+    }
+
+    #[test]
+    fn whoever_runs_a_service_retires_what_was_not_retired() {
+        let by = |role, life| step(life, &BTreeSet::from([role]), Act::Retired);
+        for life in [Life::Enrolled, Life::Quarantined, Life::Declared] {
+            assert_eq!(by(Role::Operator, life), Ok(Life::Retired));
+        }
+        assert_eq!(by(Role::Security, Life::Retired), Err(Refusal::Retired));
+        assert_eq!(by(Role::Auditor, Life::Enrolled).unwrap_err().class(), error::Class::Denied);
     }
 
     #[test]

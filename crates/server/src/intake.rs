@@ -141,6 +141,12 @@ impl Intake {
         Ok(known.asset)
     }
 
+    /// Who is at the other end, where a person has let it in or nobody has to.
+    async fn admitted(&self, connection: &Connection) -> Result<Asset, Problem> {
+        let asset = self.agent(connection).await?;
+        if asset.life == Life::Quarantined { Err(waits(&asset)) } else { Ok(asset) }
+    }
+
     async fn look_up(&self, id: AssetId, now: Timestamp) -> Result<Known, Problem> {
         let unknown =
             || Problem::new(Class::Denied, "no asset bears this certificate").hint("enrol the host anew");
@@ -162,6 +168,15 @@ impl Intake {
         let random = u32::from_le_bytes(self.ambient.random()) % (2 * spread + 1);
         Pace { next_ms: interval - spread + random }
     }
+}
+
+/// Nothing is given to a host in quarantine, and nothing taken from it: its agent keeps what it has.
+fn waits(asset: &Asset) -> Problem {
+    let problem = Problem::new(
+        Class::Denied,
+        format_args!("`{}` waits in quarantine until a person lets it in", asset.name),
+    );
+    problem.hint(format_args!("security or an admin looks at it: bartizan asset approve {}", asset.id))
 }
 
 /// Who asks and what was sent.

@@ -22,6 +22,7 @@ pub(crate) struct Stages {
     pub(crate) matching: Notify,
     pub(crate) acceptance: Notify,
     pub(crate) alert: Notify,
+    pub(crate) asset: Notify,
     pub(crate) change: Notify,
     pub(crate) person: Notify,
     pub(crate) incident: Notify,
@@ -71,6 +72,7 @@ impl Nudges {
     pub fn decisions(&self) {
         self.stages.acceptance.notify_one();
         self.stages.alert.notify_one();
+        self.stages.asset.notify_one();
         self.stages.change.notify_one();
         self.stages.person.notify_one();
         self.stages.incident.notify_one();

@@ -24,6 +24,7 @@ use crate::tasks::Tasks;
 
 pub mod acceptance;
 pub mod alert;
+pub(crate) mod asset;
 pub mod change;
 pub mod incident;
 mod ledger;
@@ -35,8 +36,8 @@ mod silence;
 mod trend;
 
 /// The acts that stages other than the alert stage rule on, by how their names begin.
-const OWNED_ACTS: [&str; 5] =
-    [acceptance::ACTS, change::ACTS, change::DECLARATIONS, incident::ACTS, person::ACTS];
+const OWNED_ACTS: [&str; 6] =
+    [acceptance::ACTS, asset::ACTS, change::ACTS, change::DECLARATIONS, incident::ACTS, person::ACTS];
 
 /// How long a stage that was not nudged sleeps at most.
 const TIMER: Duration = Duration::from_secs(2);
@@ -86,6 +87,7 @@ pub async fn start(context: &Context, tasks: &Tasks) {
     spawn("matching", context, tasks, &stop, |bells| &bells.matching, matching::look).await;
     spawn("acceptance", context, tasks, &stop, |bells| &bells.acceptance, acceptance::look).await;
     spawn("alert", context, tasks, &stop, |bells| &bells.alert, alert::look).await;
+    spawn("asset", context, tasks, &stop, |bells| &bells.asset, asset::look).await;
     spawn("change", context, tasks, &stop, |bells| &bells.change, change::look).await;
     spawn("person", context, tasks, &stop, |bells| &bells.person, person::look).await;
     spawn("incident", context, tasks, &stop, |bells| &bells.incident, incident::look).await;

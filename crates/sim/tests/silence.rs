@@ -21,6 +21,7 @@ use bartizan_server::intake::Pacing;
 use bartizan_server::{App, Settings};
 use bartizan_sim::host::{Facts, Host, Way};
 use bartizan_store::Place;
+use bartizan_store::asset::Batch;
 use bartizan_wire::report::{Loss, Outcome};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -92,7 +93,8 @@ async fn who_falls_silent_is_missed_until_heard_again_and_who_was_retired_is_not
     let (app, way) = server(folder.path()).await;
     let mut retired = host(folder.path(), &way, "retired").await;
     let asset = app.web.store.asset(retired.asset()).await.unwrap().unwrap();
-    app.web.store.set_asset_life(&asset, Life::Retired, now()).await.unwrap();
+    let retire = Batch { lives: vec![(asset, Life::Retired)], ..Batch::default() };
+    app.web.store.commit_assets(&retire, now()).await.unwrap();
     let silent = host(folder.path(), &way, "silent").await;
 
     let alert = until(&app, Kind::Silence, |alert| alert.stage == Stage::Open).await;

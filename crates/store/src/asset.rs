@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use bartizan_core::asset::{Asset, Life};
 use bartizan_core::digest::Digest;
 use bartizan_core::id::{AssetId, PersonId};
+use bartizan_core::monitoring::signal::Signal;
 use bartizan_core::posture::AssetNumber;
 use bartizan_core::time::Timestamp;
+use bartizan_ledger::entry::{Body, Salt};
 
 use crate::Store;
+use crate::decision::Outcome;
 use crate::engine::{Error, Row, Transaction, json, ms, places};
 use crate::log::Log;
 use crate::tuple::BATCH;
@@ -25,6 +28,19 @@ pub struct Identity {
     pub public_key: Digest,
     /// What the host says of itself (its machine-id): a hint to find clones by, never a proof.
     pub machine: String,
+}
+
+/// What one look of the asset stage writes, all of it or nothing.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The cursor it moves: stage, from, to.
+    pub cursor: Option<(&'static str, i64, i64)>,
+    /// Assets that move on in their life.
+    pub lives: Vec<(Asset, Life)>,
+    /// What ends by that.
+    pub signals: Vec<(AssetNumber, Signal)>,
+    /// What it ruled on decisions, by their numbers.
+    pub ruled: Vec<(i64, Outcome, Salt)>,
 }
 
 /// Where an asset's reports stand.
@@ -169,7 +185,7 @@ impl Store {
             }
             let asset = tx.insert_asset(Asset { life: Life::Declared, ..asset }, &nobody).await?;
             let body = serde_json::json!({"asset": asset, "by": by}).to_string();
-            tx.stage("asset", "asset_declared", now, &bartizan_ledger::entry::Body::Open(body)).await?;
+            tx.stage("asset", "asset_declared", now, &Body::Open(body)).await?;
             declared.push(asset);
         }
         tx.commit().await?;
@@ -183,16 +199,28 @@ impl Store {
         row.map_or(Ok(0), |row| row.number(0))
     }
 
-    /// Moves an asset on in its life. Retiring takes its posture away, by a transition.
-    pub async fn set_asset_life(&self, asset: &Asset, life: Life, now: Timestamp) -> Result<(), Error> {
-        let tx = self.begin("change an asset's life").await?;
-        let number = i64::from(asset.number);
-        tx.run("UPDATE asset SET life = $1 WHERE number = $2", [life.as_str().into(), number.into()]).await?;
-        if life == Life::Retired {
-            tx.clear_posture(asset.number, now).await?;
+    /// Writes what the asset stage ruled, with its cursor and what follows. Retiring takes an asset's
+    /// posture away, by a transition.
+    pub async fn commit_assets(&self, batch: &Batch, now: Timestamp) -> Result<(), Error> {
+        let tx = self.begin("change assets' lives").await?;
+        if let Some((stage, from, to)) = batch.cursor {
+            tx.move_cursor(stage, 0, from, to).await?;
         }
-        let body = serde_json::json!({"asset": asset.id, "life": life.as_str()}).to_string();
-        tx.stage("asset", "asset_life", now, &bartizan_ledger::entry::Body::Open(body)).await?;
+        for (asset, life) in &batch.lives {
+            let number = i64::from(asset.number);
+            tx.run("UPDATE asset SET life = $1 WHERE number = $2", [life.as_str().into(), number.into()])
+                .await?;
+            if *life == Life::Retired {
+                tx.clear_posture(asset.number, now).await?;
+            }
+            let body = serde_json::json!({"asset": asset.id, "life": life.as_str()}).to_string();
+            tx.stage("asset", "asset_life", now, &Body::Open(body)).await?;
+        }
+        for (seq, outcome, salt) in &batch.ruled {
+            tx.rule(*seq, outcome, now, *salt).await?;
+        }
+        let signals: Vec<_> = batch.signals.iter().map(|(number, signal)| (*number, signal)).collect();
+        tx.append_signals(&signals).await?;
         tx.commit().await
     }
 }

@@ -70,6 +70,8 @@ pub enum Outcome {
     Clone { held: Digest },
     /// The asset was retired: nothing is known of it any more.
     Retired,
+    /// The asset waits in quarantine: nothing of it is taken before a person let it in.
+    Quarantined,
 }
 
 /// A report's row in the log of transitions, before it has its number.
@@ -122,8 +124,10 @@ impl Transaction {
         let sql = "UPDATE asset SET life = life WHERE number = $1 RETURNING life";
         let life = self.one(sql, [number.into()]).await?;
         let life: Option<String> = life.map(|row| row.get(0)).transpose()?;
-        if life.as_deref() == Some(Life::Retired.as_str()) {
-            return Ok((Outcome::Retired, None));
+        match life.as_deref() {
+            Some(life) if life == Life::Retired.as_str() => return Ok((Outcome::Retired, None)),
+            Some(life) if life == Life::Quarantined.as_str() => return Ok((Outcome::Quarantined, None)),
+            _ => {}
         }
         // The update locks the row: the same asset's reports wait for each other.
         let row = self

@@ -248,9 +248,11 @@ impl Runner {
                 }
                 self.assign(policy);
             }
-            // The next check-in tells again that there is another one.
+            // The next check-in tells again that there is another one. One that was denied is asked for
+            // first, once the host is let in: its first report then has its verdicts.
             Err(error) => {
-                self.policy.due = self.policy.assigned.is_none() && error.class() == Class::Unavailable;
+                let waits = matches!(error.class(), Class::Unavailable | Class::Denied);
+                self.policy.due = self.policy.assigned.is_none() && waits;
                 self.failed(&error, None);
             }
         }

@@ -21,7 +21,7 @@ use bartizan_probe::root::Root;
 use bartizan_wire::checkin::Checkpoint;
 use bartizan_wire::report::Outcome;
 use rand::SeedableRng as _;
-use server::{KEY, Server, status};
+use server::{KEY, Server, WAITS, status};
 
 const BASELINE: &str = r#"{"kind":"Baseline","name":"b","spec":{"title":"B","rules":[{"id":"motd","title":"T",
     "rationale":"R","severity":"low","remediation":"M","check":{"file":{"path":"/etc/motd","exists":true}}}]}}"#;
@@ -135,6 +135,28 @@ async fn a_second_start_needs_no_key_and_reports_in_the_next_epoch() {
     // The start that was refused counted nothing.
     server.until("the next epoch", |script| script.reports.iter().any(|r| r.epoch == 2).then_some(())).await;
     assert_eq!(server.script().enrolments.len(), 1);
+    agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_in_quarantine_says_so_and_loses_nothing_until_it_is_let_in() {
+    let (server, host) = (Server::start().await, Host::new());
+    server.script().quarantined = true;
+    server.script().documents = documents();
+    let agent = host.start(&server);
+    let problem = status(&agent, "why nothing is taken", |status| status.problem.clone()).await;
+    assert!(problem.class == Class::Denied && problem.text.contains(WAITS), "{}", problem.text);
+    status(&agent, "what it keeps", |status| (status.spooled > 0).then_some(())).await;
+    assert!(server.script().reports.is_empty());
+    server.script().quarantined = false;
+    let first = server.until("the first report", |script| script.reports.first().cloned()).await;
+    assert_eq!((first.epoch, first.sequence, first.whole), (1, 1, true));
+    // Its policy comes first, so that what it is judged by is told soon after.
+    server
+        .until("its verdict", |script| script.reports.iter().any(|r| !r.verdicts.is_empty()).then_some(()))
+        .await;
+    let status = status(&agent, "no loss", |status| (status.spooled == 0).then(|| status.clone())).await;
+    assert!(status.lost.is_empty() && status.problem.is_none(), "{status:?}");
     agent.stop().await;
 }
 

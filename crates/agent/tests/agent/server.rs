@@ -55,6 +55,8 @@ pub(crate) struct Script {
     pub(crate) checkpoint: Option<Checkpoint>,
     pub(crate) documents: Vec<Value>,
     pub(crate) used_up: bool,
+    /// Whether the host waits for a person to let it in.
+    pub(crate) quarantined: bool,
     /// An order, signed by the key that agents pinned; offered until its outcome came.
     pub(crate) order: Option<Signed>,
 }
@@ -263,6 +265,16 @@ fn problem(status: StatusCode, title: &str) -> Response {
     (status, Json(Problem { status: status.as_u16(), title: title.to_owned(), detail: None })).into_response()
 }
 
+/// What a host in quarantine is told.
+pub(crate) const WAITS: &str = "`web-1` waits in quarantine until a person lets it in";
+
+impl Shared {
+    fn waits(&self) -> Option<Response> {
+        let waits = self.script.lock().unwrap().quarantined;
+        waits.then(|| problem(StatusCode::FORBIDDEN, WAITS))
+    }
+}
+
 const PACE: Pace = Pace { next_ms: 200 };
 
 async fn enrol((State(shared), _): Asked, body: Bytes) -> Response {
@@ -295,6 +307,9 @@ async fn reports((State(shared), Extension(known)): Asked, body: Bytes) -> Respo
     if !known.0 {
         return problem(StatusCode::UNAUTHORIZED, "this takes an agent's certificate");
     }
+    if let Some(refusal) = shared.waits() {
+        return refusal;
+    }
     let batch: Batch = bartizan_wire::unpack_versioned(&body).unwrap();
     let outcomes = shared.note(|script| {
         let outcomes = batch.reports.iter().map(|_| match &script.outcome {
@@ -314,6 +329,9 @@ async fn reports((State(shared), Extension(known)): Asked, body: Bytes) -> Respo
 }
 
 async fn heartbeat((State(shared), _): Asked, body: Bytes) -> Response {
+    if let Some(refusal) = shared.waits() {
+        return refusal;
+    }
     let heartbeat: Heartbeat = bartizan_wire::unpack_versioned(&body).unwrap();
     let answered = shared.note(|script| {
         let at = heartbeat.at;
@@ -336,6 +354,9 @@ fn etag(documents: &[Value]) -> Digest {
 }
 
 async fn policy((State(shared), _): Asked, headers: HeaderMap) -> Response {
+    if let Some(refusal) = shared.waits() {
+        return refusal;
+    }
     let documents = shared.script.lock().unwrap().documents.clone();
     let etag = etag(&documents);
     let held = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());

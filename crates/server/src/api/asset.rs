@@ -6,7 +6,7 @@ use axum::extract::{Extension, Path, State};
 use axum::http::Method;
 use axum::response::Json;
 use axum::routing::{get, post};
-use bartizan_core::asset::{Asset, Class, LABELS_LIMIT, Life, NAME_BYTES_LIMIT};
+use bartizan_core::asset::{self, Act, Asset, Class, LABELS_LIMIT, Life, NAME_BYTES_LIMIT};
 use bartizan_core::id::AssetId;
 use bartizan_core::person::Person;
 use bartizan_core::time::Timestamp;
@@ -14,11 +14,12 @@ use bartizan_core::verdict::{Reason, Verdict};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Answer;
 use super::finding::{self, Finding};
 use super::openapi::Shape;
-use crate::auth::{OPERATORS, READERS};
+use super::{Answer, Ruled};
+use crate::auth::{CONFIRMERS, OPERATORS, READERS};
 use crate::problem::{Body, Problem, Query};
+use crate::stages::asset as stage;
 use crate::web::{Route, Web};
 
 /// The most assets that one page lists.
@@ -70,6 +71,14 @@ pub struct Declaration {
     pub dry_run: bool,
 }
 
+/// Why somebody acts on an asset, where they say so.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Because {
+    #[serde(default)]
+    pub reason: String,
+}
+
 /// How many rules stand how.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Verdicts {
@@ -119,7 +128,8 @@ pub(super) fn shapes() -> Vec<Shape> {
         Shape::get::<Described>("/api/v1/assets/{asset}"),
         Shape::get::<serde_json::Value>("/api/v1/assets/{asset}/facts/{section}"),
         Shape::post::<List>("/api/v1/assets").body::<Declaration>(),
-        Shape::post::<Row>("/api/v1/assets/{asset}/retire"),
+        Shape::post::<Row>("/api/v1/assets/{asset}/retire").body::<Option<Because>>(),
+        Shape::post::<Row>("/api/v1/assets/{asset}/approve").body::<Option<Because>>(),
     ]
 }
 
@@ -170,7 +180,18 @@ pub(super) fn routes() -> Vec<Route> {
             path: "/api/v1/assets/{asset}/retire",
             roles: Some(OPERATORS),
             summary: Some("Take an asset out of service: nobody misses its reports any more."),
-            handler: post(retire),
+            handler: post(|web, person, asset, because| {
+                does(web, person, asset, because, (Act::Retired, stage::RETIRE))
+            }),
+        },
+        Route {
+            method: Method::POST,
+            path: "/api/v1/assets/{asset}/approve",
+            roles: Some(CONFIRMERS),
+            summary: Some("Let a host in that waits in quarantine."),
+            handler: post(|web, person, asset, because| {
+                does(web, person, asset, because, (Act::Approved, stage::APPROVE))
+            }),
         },
     ]
 }
@@ -309,15 +330,34 @@ async fn declare(
     Ok(Json(List { assets: rows, after: None }))
 }
 
-async fn retire(
+/// Lets a host in that waits in quarantine.
+pub async fn approve(web: &Web, person: &Person, name: &str, because: &Because) -> Result<Ruled, Problem> {
+    act(web, person, name, (Act::Approved, stage::APPROVE), because).await
+}
+
+async fn act(
+    web: &Web,
+    person: &Person,
+    name: &str,
+    (act, word): (Act, &str),
+    because: &Because,
+) -> Result<Ruled, Problem> {
+    let asset = find(web, name).await?;
+    // The stage judges the same again: this is for a good message.
+    let judged = asset::step(asset.life, &person.actor().roles, act);
+    judged.map_err(|refusal| Problem::new(refusal.class(), format_args!("`{}`: {refusal}", asset.name)))?;
+    super::decide(web, person, word, &asset.id.to_string(), &because.reason).await
+}
+
+/// What a program asks for: an act, and the asset as it stands after it.
+async fn does(
     State(web): State<Web>,
     Extension(person): Extension<Person>,
-    Path(asset): Path<String>,
+    Path(name): Path<String>,
+    Body(because): Body<Option<Because>>,
+    what: (Act, &str),
 ) -> Answer<Row> {
-    let asset = find(&web, &asset).await?;
-    web.store.set_asset_life(&asset, Life::Retired, web.ambient.now()).await?;
-    tracing::info!(asset.id = %asset.id, person.id = %person.id, "retired");
-    web.nudges.transitions();
-    let asset = find(&web, &asset.id.to_string()).await?;
-    row(&web, &asset).await.map(Json)
+    let id = find(&web, &name).await?.id.to_string();
+    act(&web, &person, &id, what, &because.unwrap_or_default()).await?;
+    row(&web, &find(&web, &id).await?).await.map(Json)
 }

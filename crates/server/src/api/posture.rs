@@ -20,6 +20,8 @@ pub struct Posture {
     /// Those of them that no agent runs on, of which everything is unknown.
     pub declared: u64,
     pub retired: u64,
+    /// Hosts that wait in quarantine for a person to let them in; they count nowhere else.
+    pub quarantined: u64,
     /// Rules over all assets: each rule counts once for each asset that has it.
     pub met: u64,
     pub not_met: u64,
@@ -70,7 +72,9 @@ pub(super) fn routes() -> Vec<Route> {
 /// How the fleet stands.
 pub async fn posture(web: &Web) -> Result<Posture, Problem> {
     let mut posture = Posture::default();
-    (posture.assets, posture.retired) = web.store.asset_counts().await?;
+    let counts = web.store.asset_counts().await?;
+    (posture.assets, posture.retired) = (counts.watched, counts.retired);
+    posture.quarantined = counts.quarantined;
     let standings = web.stale.read().total(&web.store).await?;
     (posture.met, posture.not_met, posture.unknown) = (standings.met, standings.not_met, standings.unknown);
     let totals = web.store.vulnerability_totals().await?;

@@ -2,16 +2,20 @@
 
 use askama::Template;
 use askama::filters::HtmlSafe;
-use axum::extract::{Path, Query, State};
+use axum::Form;
+use axum::extract::{Extension, Path, Query, State};
 use axum::http::Method;
-use axum::routing::get;
+use axum::routing::{get, post};
+use bartizan_core::asset::Life;
+use bartizan_core::person::Person;
 
+use super::act::{self, Said};
 use super::chart::{self, Share};
 use super::frame::{Place, Section};
 use super::part::{self, Now};
 use super::{Answer, Asked};
-use crate::api::asset::{self, Described, Page, Row};
-use crate::auth::READERS;
+use crate::api::asset::{self, Because, Described, Page, Row};
+use crate::auth::{CONFIRMERS, READERS};
 use crate::problem::Problem;
 use crate::web::{Route, Web};
 
@@ -34,6 +38,10 @@ struct One {
     now: Now,
     asset: Described,
     share: Share,
+    /// Whether who looks may let it in.
+    may: bool,
+    /// Whether an act of theirs waits for its ruling.
+    pending: bool,
 }
 
 impl HtmlSafe for One {}
@@ -57,6 +65,13 @@ pub(super) fn routes() -> Vec<Route> {
         page("/assets", get(list)),
         page("/assets/{asset}", get(one)),
         page("/assets/{asset}/facts/{section}", get(facts)),
+        Route {
+            method: Method::POST,
+            path: "/assets/{asset}/approve",
+            roles: Some(CONFIRMERS),
+            summary: None,
+            handler: post(approve),
+        },
     ]
 }
 
@@ -67,13 +82,30 @@ async fn list(State(web): State<Web>, asked: Asked, Query(page): Query<Page>) ->
     asked.answer(place, part)
 }
 
-async fn one(State(web): State<Web>, asked: Asked, Path(name): Path<String>) -> Answer {
+async fn one(
+    State(web): State<Web>,
+    asked: Asked,
+    Path(name): Path<String>,
+    Query(said): Query<Said>,
+) -> Answer {
     let asset = asset::describe(&web, &name).await?;
     let row = &asset.row;
     let lead = format!("{} of {} in {}", part::plain(&row.class), row.service, row.environment);
     let place = Place::new(Section::Assets, row.name.clone()).below("Assets", "/assets").lead(lead);
-    let part = One { now: asked.now, share: chart::share(&row.verdicts), asset };
+    let may = row.life == Life::Quarantined.as_str() && asked.may(CONFIRMERS);
+    let share = chart::share(&row.verdicts);
+    let part = One { now: asked.now, share, may, pending: said.pending, asset };
     asked.answer(place, part)
+}
+
+async fn approve(
+    State(web): State<Web>,
+    Extension(person): Extension<Person>,
+    Path(name): Path<String>,
+    Form(because): Form<Because>,
+) -> Answer {
+    let ruled = asset::approve(&web, &person, &name, &because).await?;
+    Ok(act::back(&format!("/assets/{}", part::segment(&name)), &ruled))
 }
 
 /// How many findings nobody accepted.

@@ -63,6 +63,7 @@ impl Part {
             && self.posture.assets_unknown == 0
             && self.posture.feeds > 0
             && self.posture.assets > 0
+            && self.posture.quarantined == 0
             && self.troubled().next().is_none()
     }
 }

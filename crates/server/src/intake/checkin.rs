@@ -13,7 +13,7 @@ use crate::problem::Problem;
 
 /// Answers a heartbeat. Where nothing is new, nothing is written.
 pub(super) async fn heartbeat((state, connection, body): Asked) -> Result<Response, Problem> {
-    let asset = state.agent(&connection).await?;
+    let asset = state.admitted(&connection).await?;
     let beat: Heartbeat = unpack_versioned(&body)?;
     let now = state.ambient.now();
     state.last_seen.heard(asset.number, now);

@@ -20,7 +20,7 @@ pub(super) async fn nudges(
     State(state): State<Intake>,
     Extension(connection): Extension<Connection>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
-    state.agent(&connection).await?;
+    state.admitted(&connection).await?;
     let words = WatchStream::from_changes(state.nudges.policies_changed())
         .map(|_| Ok(Event::default().data("policy")))
         .take_until(state.nudges.stopped());

@@ -16,7 +16,7 @@ pub(super) async fn policy(
     Extension(connection): Extension<Connection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let asset = state.agent(&connection).await?;
+    let asset = state.admitted(&connection).await?;
     let policy = state.policies.policy(&asset).await?;
     let held = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
     if held.is_some_and(|held| held.trim_matches('"') == policy.etag.to_string()) {

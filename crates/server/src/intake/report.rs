@@ -22,7 +22,7 @@ use bartizan_wire::{VERSION, report, unpack_versioned};
 
 use super::{Asked, Intake, answer};
 use crate::problem::Problem;
-use crate::signal::own_signal;
+use crate::signal::{CLONE, own_signal};
 
 /// The pseudo-section whose hash is over all verdicts; it never has a body.
 pub(super) const VERDICTS: &str = "verdicts";
@@ -30,7 +30,7 @@ pub(super) const VERDICTS: &str = "verdicts";
 /// Takes a batch of reports. Each gets an outcome of its own: one that can't be right does not
 /// hold up those behind it.
 pub(super) async fn receive((state, connection, body): Asked) -> Result<Response, Problem> {
-    let asset = state.agent(&connection).await?;
+    let asset = state.admitted(&connection).await?;
     let batch: Batch = unpack_versioned(&body)?;
     if batch.reports.len() > BATCH_LIMIT {
         let (found, limit) = (batch.reports.len(), BATCH_LIMIT);
@@ -68,13 +68,14 @@ async fn one(
             let problem = Problem::new(bartizan_core::error::Class::Denied, "the asset was retired");
             return Err(problem.hint("enrol the host anew"));
         }
+        Committed::Quarantined => return Err(super::waits(asset)),
         Committed::Clone { held } => {
             tracing::warn!(asset.id = %asset.id, report.epoch = place.0, report.sequence = place.1,
                 report.held = %held, "two machines report as one asset");
             let name = &asset.name;
             let summary =
                 format!("two machines report as {name}: retire the asset, or enrol one of them anew");
-            let signal = own_signal(asset, Kind::Clone, "clone", summary, now);
+            let signal = own_signal(asset, Kind::Clone, CLONE, summary, now);
             state.store.append_signals(&[(asset.number, signal)]).await?;
             state.nudges.alert();
             Outcome::Clone

@@ -89,7 +89,8 @@ pub(super) async fn look(context: Context) -> Result<Look, Error> {
     }
     // An act that no stage owns would wait for ever: this one refuses it.
     let ours = |numbered: &&Numbered| {
-        !super::OWNED_ACTS.iter().any(|owned| numbered.decision.act.starts_with(owned))
+        numbered.outcome.is_none()
+            && !super::OWNED_ACTS.iter().any(|owned| numbered.decision.act.starts_with(owned))
     };
     for decision in decisions.iter().filter(ours) {
         work.rule(decision).await?;

@@ -50,10 +50,11 @@ pub(super) async fn run(context: Context, stop: CancellationToken) {
 
 /// Writes the figures down where something moved since the last mark; gives the new one.
 async fn look(context: &Context, last: Option<&Mark>) -> Result<Option<Mark>, Error> {
+    let counts = context.store.asset_counts().await?;
     let mark = Mark {
         turn: context.store.cursor(TURN, 0).await?,
         alerts: context.store.open_alert_counts().await?.0,
-        assets: context.store.asset_counts().await?,
+        assets: (counts.watched, counts.retired),
         feeds: context.feeds.get().map(|library| library.digest()),
         stale: context.stale.read(),
     };

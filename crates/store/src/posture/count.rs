@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bartizan_core::asset::Life;
 use bartizan_core::posture::SubjectNumber;
 use bartizan_core::time::Timestamp;
 use bartizan_core::vulnerability::affected::Release;
@@ -30,6 +31,15 @@ pub struct AsOf {
     pub waiting: u64,
     /// How many builds no feed was asked about yet.
     pub builds: u64,
+}
+
+/// How many assets stand where in their life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AssetCounts {
+    pub watched: u64,
+    pub retired: u64,
+    /// Those that wait for a person to let them in: they are not watched yet.
+    pub quarantined: u64,
 }
 
 impl Store {
@@ -77,13 +87,19 @@ impl Store {
         Ok(as_of)
     }
 
-    /// How many assets are watched, and how many were retired.
-    pub async fn asset_counts(&self) -> Result<(u64, u64), Error> {
+    /// How many assets stand where in their life.
+    pub async fn asset_counts(&self) -> Result<AssetCounts, Error> {
         let reading = self.reading("count the assets");
-        let sql = "SELECT COUNT(*) FROM asset WHERE life = 'retired'";
-        let row = reading.one(sql, []).await?;
-        let retired = row.map(|row| row.number(0)).transpose()?.unwrap_or(0);
+        let sql = "SELECT life, COUNT(*) FROM asset WHERE life IN ('retired', 'quarantined') GROUP BY life";
+        let mut counts = AssetCounts::default();
+        for row in reading.all(sql, []).await? {
+            match row.parse(0, "an asset's life")? {
+                Life::Retired => counts.retired = row.number(1)?,
+                _ => counts.quarantined = row.number(1)?,
+            }
+        }
         let all = u64::try_from(self.head(Log::Asset, 0).await?).unwrap_or(0);
-        Ok((all.saturating_sub(retired), retired))
+        counts.watched = all.saturating_sub(counts.retired + counts.quarantined);
+        Ok(counts)
     }
 }

@@ -6,6 +6,7 @@ use bartizan_core::id::{AssetId, PersonId};
 use bartizan_core::selector::Labels;
 use bartizan_core::time::Timestamp;
 use bartizan_store::Store;
+use bartizan_store::asset::Batch;
 
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
@@ -34,7 +35,8 @@ pub(crate) async fn declared_assets_are_listed_until_they_are_retired(store: Sto
     assert_eq!(refused.unwrap_err().class(), error::Class::Conflict);
     assert_eq!(store.assets(None, 10).await.unwrap().len(), 2);
     assert_eq!(store.declared_assets().await.unwrap(), 2);
-    store.set_asset_life(&declared[0], Life::Retired, NOW).await.unwrap();
+    let retire = Batch { lives: vec![(declared[0].clone(), Life::Retired)], ..Batch::default() };
+    store.commit_assets(&retire, NOW).await.unwrap();
     let again = store.declare_assets(vec![asset(6, "ora-1")], by, NOW).await.unwrap();
     assert_eq!(again[0].number, declared[1].number + 1, "a number is never given twice");
     assert_eq!(store.staged().await.unwrap(), 4, "each is an entry of the ledger");

@@ -23,7 +23,7 @@ use bartizan_ledger::checkpoint::Signer;
 use bartizan_ledger::entry::Body;
 use bartizan_store::Store;
 use bartizan_store::alert::{Batch, Place};
-use bartizan_store::asset::Identity;
+use bartizan_store::asset::{self as asset_store, Identity};
 use bartizan_store::decision::{Decision, Outcome as Ruling};
 use bartizan_store::document::Edit;
 use bartizan_store::enrolment::Request;
@@ -218,10 +218,12 @@ pub(crate) async fn an_expired_key_uses_nothing_up(store: Store) {
 pub(crate) async fn retiring_clears_the_posture(store: Store) {
     let asset = enrol(&store, 1).await;
     commit(&store, report(&asset, 1, &[("r1", Verdict::NotMet)])).await;
-    store.set_asset_life(&asset, Life::Retired, later(9)).await.unwrap();
+    let retire = asset_store::Batch { lives: vec![(asset.clone(), Life::Retired)], ..Default::default() };
+    store.commit_assets(&retire, later(9)).await.unwrap();
     crate::posture::take_in(&store).await;
     assert!(store.standings().await.unwrap().is_empty());
-    assert_eq!(store.asset_counts().await.unwrap(), (0, 1));
+    let counts = store.asset_counts().await.unwrap();
+    assert_eq!((counts.watched, counts.retired, counts.quarantined), (0, 1, 0));
     assert_eq!(store.record(asset.number).await.unwrap().verdicts().count(), 0);
     assert_eq!(store.asset(asset.id).await.unwrap().unwrap().life, Life::Retired);
     // A report that was on its way brings nothing back.
