@@ -14,7 +14,7 @@ use bartizan_wire::{VERSION, pack, unpack};
 use futures::StreamExt as _;
 use tokio::time::Instant;
 
-use crate::fleet::{BASELINE, Fleet, check, now, rule};
+use crate::fleet::{BASELINE, Fleet, now, rule};
 use crate::volume::volume;
 use crate::{Failure, say, seconds};
 
@@ -44,9 +44,9 @@ impl Sections {
     }
 }
 
-fn look(number: u32, verdict: Verdict) -> Look {
-    let observed_at = now();
-    Look { baseline: BASELINE.to_owned(), rule: rule(number), check: check(number), verdict, observed_at }
+fn look(fleet: &Fleet, number: u32, verdict: Verdict) -> Result<Look, Failure> {
+    let check = *fleet.checks.get(number as usize).ok_or("a rule that the baseline does not have")?;
+    Ok(Look { baseline: BASELINE.to_owned(), rule: rule(number), check, verdict, observed_at: now() })
 }
 
 fn report(sections: &Sections, host: u32, turn: u32, verdicts: Vec<Look>) -> Report {
@@ -114,8 +114,9 @@ pub(crate) async fn enrol(fleet: &Fleet) -> Result<(), Failure> {
     let peers = each(fleet, async |host| {
         let peer = fleet.enrol(host).await?;
         let of = sections.get(&fleet.population.image(host)).ok_or("a host without an image")?;
-        let looks = (0..RULES).map(|number| look(number, fleet.population.verdict(host, number, 0)));
-        let bytes = send(fleet, &peer, report(of, host, 0, looks.collect())).await?;
+        let looks = (0..RULES).map(|number| look(fleet, number, fleet.population.verdict(host, number, 0)));
+        let looks = looks.collect::<Result<_, _>>()?;
+        let bytes = send(fleet, &peer, report(of, host, 0, looks)).await?;
         sent.fetch_add(bytes as u64, Ordering::Relaxed);
         Ok(peer)
     })
@@ -258,10 +259,11 @@ pub(crate) async fn changes(fleet: &Fleet) -> Result<(), Failure> {
             let mine = (CHANGES / REPORTS * (turn - 1))..(CHANGES / REPORTS * turn);
             let looks = mine.map(|nth| {
                 let number = population.changing(host, nth);
-                look(number, other(population.verdict(host, number, 0)))
+                look(fleet, number, other(population.verdict(host, number, 0)))
             });
+            let looks = looks.collect::<Result<_, _>>()?;
             let peer = peers.get(host as usize).ok_or("a host that never enrolled")?;
-            send(fleet, peer, report(of, host, turn, looks.collect())).await
+            send(fleet, peer, report(of, host, turn, looks)).await
         })
         .await?;
     }

@@ -11,6 +11,7 @@ use axum::http::{Request, header};
 use bartizan_agent::identity::Key;
 use bartizan_agent::state::State;
 use bartizan_core::asset::Class;
+use bartizan_core::configuration::baseline::Baseline;
 use bartizan_core::digest::Digest;
 use bartizan_core::document;
 use bartizan_core::enrolment::Grant;
@@ -52,6 +53,8 @@ pub(crate) struct Fleet {
     library: PathBuf,
     raw: PathBuf,
     keys: Vec<String>,
+    /// The digests of the rules' checks, as agents tell them.
+    pub(crate) checks: Vec<Digest>,
     /// Who each host is, once it has enrolled.
     pub(crate) peers: OnceLock<Vec<Peer>>,
     /// Every simulated host's request for a certificate: making keys is the hosts' work, not the server's.
@@ -71,11 +74,6 @@ fn told(problem: bartizan_server::problem::Problem) -> Failure {
 /// The id of a rule.
 pub(crate) fn rule(number: u32) -> String {
     format!("rule-{number:03}")
-}
-
-/// The digest of its check, as hosts tell it.
-pub(crate) fn check(number: u32) -> Digest {
-    Digest::of_bytes(rule(number).as_bytes())
 }
 
 fn baseline() -> String {
@@ -110,6 +108,11 @@ impl Fleet {
         };
         let app = App::start(&settings, Ambient::new(now, StdRng::from_os_rng())).await?;
         let documents = document::parse("fleet.yaml", &baseline()).map_err(|faults| format!("{faults:?}"))?;
+        let mut checks = Vec::new();
+        for document in &documents {
+            let baseline = Baseline::from_document(document).map_err(|faults| format!("{faults:?}"))?;
+            checks.extend(baseline.rules.into_iter().map(|rule| Digest::derived("check", [rule.check])));
+        }
         bartizan_server::api::document::apply_documents(&app.web, "dev", documents).await.map_err(told)?;
         let mut keys = Vec::new();
         for service in 0..SERVICES {
@@ -133,6 +136,7 @@ impl Fleet {
             library: folder.join("feeds"),
             raw: folder.join("raw"),
             keys,
+            checks,
             peers: OnceLock::new(),
             request: key.request("simulated")?,
         })
@@ -183,9 +187,14 @@ impl Fleet {
         answer(tokio::spawn(self.agents.clone().oneshot(request)).await??).await
     }
 
-    /// Asks for a page as somebody who is signed in.
+    /// Asks for a page as somebody who is signed in, on the server's own machine and by its name there.
     pub(crate) async fn page(&self, path: &str, cookie: &str) -> Result<Vec<u8>, Failure> {
-        let request = Request::get(path).header(header::COOKIE, cookie).header(header::ACCEPT, "text/html");
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+        let request = Request::get(path)
+            .extension(Connection { address, peer: None })
+            .header(header::HOST, "localhost")
+            .header(header::COOKIE, cookie)
+            .header(header::ACCEPT, "text/html");
         answer(self.people.clone().oneshot(request.body(Body::empty())?).await?).await
     }
 

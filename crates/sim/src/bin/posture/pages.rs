@@ -39,9 +39,8 @@ async fn cookie(fleet: &Fleet) -> Result<String, Failure> {
         disabled: false,
     };
     web.store.put_person(&person, now(), web.ambient.random()).await?;
-    let link = auth::link(web, person.id).await?;
-    let token = link.split_once('=').map(|(_, token)| token).ok_or("a link without a token")?;
-    let token = auth::sign_in(web, token).await?.ok_or("the link was not taken")?;
+    // As whoever runs the server is, on its own machine: there it takes no second factor.
+    let token = auth::local_session(web, person.id).await?;
     Ok(auth::set_cookie(&token).split(';').next().unwrap_or_default().to_owned())
 }
 
