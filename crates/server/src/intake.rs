@@ -19,10 +19,12 @@ use bartizan_core::error::Class;
 use bartizan_core::id::AssetId;
 use bartizan_core::time::Timestamp;
 use bartizan_store::Store;
+use bartizan_store::asset::Standing;
 use bartizan_wire::checkin::Pace;
 
 use crate::ambient::Ambient;
 use crate::keys::Keys;
+use crate::keys::authority::Peer;
 use crate::listener::Connection;
 use crate::nudge::Nudges;
 use crate::policy::Policies;
@@ -71,8 +73,10 @@ pub struct Intake {
     pub policies: Policies,
     pub last_seen: last_seen::LastSeen,
     pacing: Pacing,
-    batch: batch::Batcher,
+    batch: batch::Batcher<bartizan_store::report::Report, bartizan_store::report::Outcome>,
+    enrolments: batch::Batcher<bartizan_store::enrolment::Request, enrol::Enrolled>,
     known: Arc<RwLock<BTreeMap<AssetId, Known>>>,
+    checkpoints: checkin::Checkpoints,
     enrolling: Arc<tokio::sync::Semaphore>,
 }
 
@@ -95,11 +99,25 @@ impl Intake {
         pacing: Pacing,
         tasks: &crate::tasks::Tasks,
     ) -> Self {
-        let batch = batch::Batcher::start(store.clone(), nudges.clone(), tasks).await;
+        let batch = report::batcher(&store, &nudges, tasks).await;
+        let enrolments = enrol::batcher(&store, tasks).await;
         let last_seen = last_seen::LastSeen::default();
         let enrolling = Arc::new(tokio::sync::Semaphore::new(enrol::ENROLMENTS_LIMIT));
-        let known = Arc::default();
-        Self { store, ambient, keys, nudges, policies, last_seen, pacing, batch, known, enrolling }
+        let (known, checkpoints) = (Arc::default(), checkin::Checkpoints::default());
+        Self {
+            store,
+            ambient,
+            keys,
+            nudges,
+            policies,
+            last_seen,
+            pacing,
+            batch,
+            enrolments,
+            known,
+            checkpoints,
+            enrolling,
+        }
     }
 
     /// The routes of the agents' listener.
@@ -120,25 +138,13 @@ impl Intake {
 
     /// Who is at the other end: an agent whose certificate is for the key that its asset has now.
     async fn agent(&self, connection: &Connection) -> Result<Asset, Problem> {
-        let peer = connection.peer.as_ref().ok_or_else(|| {
-            Problem::unauthenticated("this takes an agent's certificate").hint("enrol the agent first")
-        })?;
+        let peer = peer(connection)?;
         let now = self.ambient.now();
         let held = self.known.read().unwrap_or_else(PoisonError::into_inner).get(&peer.asset).cloned();
-        let known = match held.filter(|known| now.since(known.read_at) < KNOWN_FOR) {
-            Some(known) => known,
-            None => self.look_up(peer.asset, now).await?,
-        };
-        if known.public_key != peer.public_key {
-            return Err(Problem::new(
-                Class::Denied,
-                "the certificate was made for another key than the asset has now",
-            ));
+        match held.filter(|known| now.since(known.read_at) < KNOWN_FOR) {
+            Some(known) => known.admit(peer),
+            None => Ok(self.checks_in(connection).await?.0),
         }
-        if known.asset.life == Life::Retired {
-            return Err(Problem::new(Class::Denied, "the asset was retired").hint("enrol the host anew"));
-        }
-        Ok(known.asset)
     }
 
     /// Who is at the other end, where a person has let it in or nobody has to.
@@ -147,18 +153,21 @@ impl Intake {
         if asset.life == Life::Quarantined { Err(waits(&asset)) } else { Ok(asset) }
     }
 
-    async fn look_up(&self, id: AssetId, now: Timestamp) -> Result<Known, Problem> {
+    /// The same, read anew, with where its reports stand.
+    async fn checks_in(&self, connection: &Connection) -> Result<(Asset, Option<Standing>), Problem> {
+        let (peer, now) = (peer(connection)?, self.ambient.now());
         let unknown =
             || Problem::new(Class::Denied, "no asset bears this certificate").hint("enrol the host anew");
-        let asset = self.store.asset(id).await?.ok_or_else(unknown)?;
-        let identity = self.store.asset_identity(id).await?.ok_or_else(unknown)?;
+        let (asset, identity, standing) =
+            self.store.asset_at_checkin(peer.asset).await?.ok_or_else(unknown)?;
         let known = Known { asset, public_key: identity.public_key, read_at: now };
+        let admitted = known.admit(peer);
         let mut all = self.known.write().unwrap_or_else(PoisonError::into_inner);
         if all.len() >= KNOWN_LIMIT {
             all.clear();
         }
-        all.insert(id, known.clone());
-        Ok(known)
+        all.insert(peer.asset, known);
+        Ok((admitted?, standing))
     }
 
     /// When an agent comes again: spread, so that a fleet that starts at once does not stay in step.
@@ -177,6 +186,29 @@ fn waits(asset: &Asset) -> Problem {
         format_args!("`{}` waits in quarantine until a person lets it in", asset.name),
     );
     problem.hint(format_args!("security or an admin looks at it: bartizan asset approve {}", asset.id))
+}
+
+impl Known {
+    /// The asset, where the certificate is for the key that it has, and it is still watched.
+    fn admit(&self, peer: &Peer) -> Result<Asset, Problem> {
+        if self.public_key != peer.public_key {
+            return Err(Problem::new(
+                Class::Denied,
+                "the certificate was made for another key than the asset has now",
+            ));
+        }
+        if self.asset.life == Life::Retired {
+            return Err(Problem::new(Class::Denied, "the asset was retired").hint("enrol the host anew"));
+        }
+        Ok(self.asset.clone())
+    }
+}
+
+/// The certificate that a connection came with.
+fn peer(connection: &Connection) -> Result<&Peer, Problem> {
+    connection.peer.as_ref().ok_or_else(|| {
+        Problem::unauthenticated("this takes an agent's certificate").hint("enrol the agent first")
+    })
 }
 
 /// Who asks and what was sent.

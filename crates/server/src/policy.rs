@@ -20,23 +20,34 @@ pub const AGENT_KINDS: [&str; 3] = ["Baseline", "Health", "Detection"];
 /// How long an environment's documents are believed, since another replica may apply some.
 const BELIEVED_FOR: Duration = Duration::from_secs(2);
 
+/// The most sets of documents of one environment whose policies are kept: hosts of one label have one.
+const POLICIES_LIMIT: usize = 1_000;
+
 /// The documents of all environments, and what follows from them.
 #[derive(Clone, Debug)]
 pub struct Policies {
     store: Store,
     ambient: Ambient,
-    environments: Arc<RwLock<BTreeMap<String, Arc<Environment>>>>,
+    environments: Arc<RwLock<BTreeMap<String, Read>>>,
 }
 
-/// One environment's documents.
+/// An environment, and when its documents were last seen to be as they were.
+#[derive(Clone, Debug)]
+struct Read {
+    at: Timestamp,
+    environment: Arc<Environment>,
+}
+
+/// One environment's documents, read and put together once for as long as none of them changes.
 #[derive(Debug)]
 pub struct Environment {
-    read_at: Timestamp,
     etag: Digest,
     /// Those that agents judge by.
-    documents: Vec<Document>,
-    /// Every rule of every baseline, by baseline and rule.
-    pub rules: BTreeMap<(String, String), Rule>,
+    documents: Vec<Arc<Document>>,
+    /// Every rule of every baseline.
+    rules: Arc<Rules>,
+    /// What applies to an asset, by which of the documents that is.
+    policies: RwLock<BTreeMap<Vec<usize>, Arc<Policy>>>,
 }
 
 /// What people have to know of a rule.
@@ -52,8 +63,14 @@ pub struct Rule {
 #[derive(Debug)]
 pub struct Policy {
     pub etag: Digest,
-    pub documents: Vec<Document>,
+    pub documents: Vec<Arc<Document>>,
+    /// The names of the baselines among them.
+    baselines: BTreeSet<String>,
+    rules: Arc<Rules>,
 }
+
+/// Rules by baseline, and by their own name in it.
+type Rules = BTreeMap<String, BTreeMap<String, Rule>>;
 
 impl Policies {
     /// No documents yet: they are read when they are asked for.
@@ -65,36 +82,32 @@ impl Policies {
     pub async fn environment(&self, name: &str) -> Result<Arc<Environment>, Error> {
         let now = self.ambient.now();
         let held = self.environments.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
-        if let Some(held) = held.as_ref().filter(|held| now.since(held.read_at) < BELIEVED_FOR) {
-            return Ok(Arc::clone(held));
+        if let Some(held) = held.as_ref().filter(|held| now.since(held.at) < BELIEVED_FOR) {
+            return Ok(Arc::clone(&held.environment));
         }
         let etag = self.store.documents_etag(name).await?;
-        let fresh = match held {
-            Some(held) if held.etag == etag => Environment {
-                read_at: now,
-                etag,
-                documents: held.documents.clone(),
-                rules: held.rules.clone(),
-            },
-            _ => self.read(name, etag, now).await?,
+        let environment = match held {
+            Some(held) if held.environment.etag == etag => held.environment,
+            _ => Arc::new(self.read(name, etag).await?),
         };
-        let fresh = Arc::new(fresh);
+        let fresh = Read { at: now, environment: Arc::clone(&environment) };
         let mut all = self.environments.write().unwrap_or_else(PoisonError::into_inner);
-        all.insert(name.to_owned(), Arc::clone(&fresh));
-        Ok(fresh)
+        all.insert(name.to_owned(), fresh);
+        Ok(environment)
     }
 
-    async fn read(&self, name: &str, etag: Digest, now: Timestamp) -> Result<Environment, Error> {
+    async fn read(&self, name: &str, etag: Digest) -> Result<Environment, Error> {
         let applied = self.store.documents(name).await?;
-        let documents: Vec<Document> = applied
+        let documents: Vec<Arc<Document>> = applied
             .into_iter()
-            .map(|applied| applied.document)
+            .map(|applied| Arc::new(applied.document))
             .filter(|document| AGENT_KINDS.contains(&document.kind.as_str()))
             .collect();
-        let mut rules = BTreeMap::new();
+        let mut rules = Rules::new();
         for document in documents.iter().filter(|document| document.kind == "Baseline") {
             match Baseline::from_document(document) {
                 Ok(baseline) => {
+                    let of = rules.entry(document.name.clone()).or_default();
                     for rule in baseline.rules {
                         let told = Rule {
                             title: rule.title,
@@ -102,7 +115,7 @@ impl Policies {
                             rationale: rule.rationale,
                             remediation: rule.remediation,
                         };
-                        rules.insert((document.name.clone(), rule.id), told);
+                        of.insert(rule.id, told);
                     }
                 }
                 // It was good when it was applied: a newer program wrote it.
@@ -111,14 +124,13 @@ impl Policies {
                 }
             }
         }
-        Ok(Environment { read_at: now, etag, documents, rules })
+        Ok(Environment { etag, documents, rules: Arc::new(rules), policies: RwLock::default() })
     }
 
     /// What people have to know of a rule, whichever environment holds it.
     pub async fn rule(&self, baseline: &str, rule: &str) -> Result<Option<Rule>, Error> {
-        let key = (baseline.to_owned(), rule.to_owned());
         for name in self.store.environments().await? {
-            if let Some(found) = self.environment(&name).await?.rules.get(&key) {
+            if let Some(found) = self.environment(&name).await?.rule(baseline, rule) {
                 return Ok(Some(found.clone()));
             }
         }
@@ -131,30 +143,48 @@ impl Policies {
     }
 
     /// The documents that apply to an asset.
-    pub async fn policy(&self, asset: &Asset) -> Result<Policy, Error> {
+    pub async fn policy(&self, asset: &Asset) -> Result<Arc<Policy>, Error> {
         let environment = self.environment(&asset.environment).await?;
         let labels = asset.labels();
-        let documents: Vec<Document> = environment
-            .documents
-            .iter()
-            .filter(|document| document.scope.matches(&labels))
-            .cloned()
-            .collect();
-        let digests = documents.iter().map(|document| Value::from(document.digest.to_string()));
-        Ok(Policy { etag: Digest::derived("policy", digests), documents })
+        let apply = environment.documents.iter().enumerate();
+        let apply: Vec<usize> =
+            apply.filter(|(_, document)| document.scope.matches(&labels)).map(|(place, _)| place).collect();
+        Ok(environment.policy(apply))
+    }
+}
+
+impl Environment {
+    /// What people have to know of a rule.
+    pub fn rule(&self, baseline: &str, rule: &str) -> Option<&Rule> {
+        self.rules.get(baseline)?.get(rule)
     }
 
-    /// The rules that an asset may have verdicts on: baseline and rule.
-    pub async fn rules(&self, asset: &Asset) -> Result<BTreeSet<(String, String)>, Error> {
-        let environment = self.environment(&asset.environment).await?;
-        let labels = asset.labels();
-        let baselines: BTreeSet<&str> = environment
-            .documents
-            .iter()
-            .filter(|document| document.kind == "Baseline" && document.scope.matches(&labels))
-            .map(|document| document.name.as_str())
-            .collect();
-        let ours = environment.rules.keys().filter(|(baseline, _)| baselines.contains(baseline.as_str()));
-        Ok(ours.cloned().collect())
+    /// What the documents at these places come to.
+    fn policy(&self, apply: Vec<usize>) -> Arc<Policy> {
+        let held = self.policies.read().unwrap_or_else(PoisonError::into_inner).get(&apply).cloned();
+        if let Some(held) = held {
+            return held;
+        }
+        let documents: Vec<Arc<Document>> =
+            apply.iter().filter_map(|place| self.documents.get(*place)).map(Arc::clone).collect();
+        let digests = documents.iter().map(|document| Value::from(document.digest.to_string()));
+        let etag = Digest::derived("policy", digests);
+        let baselines = documents.iter().filter(|document| document.kind == "Baseline");
+        let baselines = baselines.map(|document| document.name.clone()).collect();
+        let policy = Arc::new(Policy { etag, documents, baselines, rules: Arc::clone(&self.rules) });
+        let mut all = self.policies.write().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= POLICIES_LIMIT {
+            all.clear();
+        }
+        all.insert(apply, Arc::clone(&policy));
+        policy
+    }
+}
+
+impl Policy {
+    /// A rule that the asset may have verdicts on.
+    pub fn rule(&self, baseline: &str, rule: &str) -> Option<&Rule> {
+        self.baselines.get(baseline)?;
+        self.rules.get(baseline)?.get(rule)
     }
 }

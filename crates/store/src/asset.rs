@@ -71,18 +71,20 @@ pub(crate) fn read(row: &Row) -> Result<Asset, Error> {
 }
 
 impl Transaction {
-    /// Writes a new asset; its number is given here.
-    pub(crate) async fn insert_asset(&self, mut asset: Asset, identity: &Identity) -> Result<Asset, Error> {
-        let number = self.take_numbers(Log::Asset, 0, 1).await?;
-        asset.number = u32::try_from(number).map_err(|_| Error::Limit {
-            what: "the assets ever enrolled are",
-            found: usize::MAX,
-            limit: u32::MAX as usize,
-        })?;
-        self.run(
-            "INSERT INTO asset (number, id, name, class, service, environment, labels, life, enrolled_at,
-                public_key, machine) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-            [
+    /// Writes new assets; their numbers are given here, in their order.
+    pub(crate) async fn insert_assets(&self, fresh: Vec<(Asset, Identity)>) -> Result<Vec<Asset>, Error> {
+        if fresh.is_empty() {
+            return Ok(Vec::new());
+        }
+        let first = self.take_numbers(Log::Asset, 0, fresh.len()).await?;
+        let (mut assets, mut rows) = (Vec::with_capacity(fresh.len()), Vec::with_capacity(fresh.len()));
+        for (number, (mut asset, identity)) in (first..).zip(fresh) {
+            asset.number = u32::try_from(number).map_err(|_| Error::Limit {
+                what: "the assets ever enrolled are",
+                found: usize::MAX,
+                limit: u32::MAX as usize,
+            })?;
+            rows.push(vec![
                 number.into(),
                 asset.id.to_string().into(),
                 asset.name.clone().into(),
@@ -93,11 +95,14 @@ impl Transaction {
                 asset.life.as_str().into(),
                 ms(asset.enrolled_at),
                 identity.public_key.as_bytes().to_vec().into(),
-                identity.machine.clone().into(),
-            ],
-        )
-        .await?;
-        Ok(asset)
+                identity.machine.into(),
+            ]);
+            assets.push(asset);
+        }
+        let into = "asset (number, id, name, class, service, environment, labels, life, enrolled_at,
+                        public_key, machine)";
+        self.insert(into, &rows, "").await?;
+        Ok(assets)
     }
 }
 
@@ -157,6 +162,24 @@ impl Store {
         row.map(|row| Ok(Identity { public_key: row.digest(0)?, machine: row.get(1)? })).transpose()
     }
 
+    /// An asset, what its agent is known by, and where its reports stand, in one read: what a check-in asks for.
+    pub async fn asset_at_checkin(
+        &self,
+        id: AssetId,
+    ) -> Result<Option<(Asset, Identity, Option<Standing>)>, Error> {
+        let reading = self.reading("read an asset that checks in");
+        let sql = format!(
+            "SELECT asset.{}, public_key, machine, epoch, sequence, digest, root, observed_at, recorded_at, reports
+             FROM asset LEFT JOIN asset_report ON asset_report.number = asset.number WHERE id = $1",
+            COLUMNS
+        );
+        let Some(row) = reading.one(&sql, [id.to_string().into()]).await? else { return Ok(None) };
+        let identity = Identity { public_key: row.digest(9)?, machine: row.get(10)? };
+        let reported: Option<i64> = row.get(11)?;
+        let standing = reported.map(|_| standing_from(&row, 11)).transpose()?;
+        Ok(Some((read(&row)?, identity, standing)))
+    }
+
     /// Where an asset's reports stand; none before its first.
     pub async fn asset_standing(&self, number: AssetNumber) -> Result<Option<Standing>, Error> {
         let reading = self.reading("read where an asset's reports stand");
@@ -183,10 +206,12 @@ impl Store {
             if tx.one(sql, [asset.name.clone().into()]).await?.is_some() {
                 return Err(Error::Conflict(format!("there is an asset `{}` already", asset.name)));
             }
-            let asset = tx.insert_asset(Asset { life: Life::Declared, ..asset }, &nobody).await?;
-            let body = serde_json::json!({"asset": asset, "by": by}).to_string();
-            tx.stage("asset", "asset_declared", now, &Body::Open(body)).await?;
-            declared.push(asset);
+            let fresh = vec![(Asset { life: Life::Declared, ..asset }, nobody.clone())];
+            for asset in tx.insert_assets(fresh).await? {
+                let body = serde_json::json!({"asset": asset, "by": by}).to_string();
+                tx.stage("asset", "asset_declared", now, &Body::Open(body)).await?;
+                declared.push(asset);
+            }
         }
         tx.commit().await?;
         Ok(declared)
@@ -226,13 +251,18 @@ impl Store {
 }
 
 pub(crate) fn standing(row: &Row) -> Result<Standing, Error> {
+    standing_from(row, 0)
+}
+
+/// A standing whose columns begin at this one.
+fn standing_from(row: &Row, first: usize) -> Result<Standing, Error> {
     Ok(Standing {
-        epoch: row.number(0)?,
-        sequence: row.number(1)?,
-        digest: row.digest(2)?,
-        root: row.digest(3)?,
-        observed_at: row.time(4)?,
-        recorded_at: row.time(5)?,
-        reports: row.number(6)?,
+        epoch: row.number(first)?,
+        sequence: row.number(first + 1)?,
+        digest: row.digest(first + 2)?,
+        root: row.digest(first + 3)?,
+        observed_at: row.time(first + 4)?,
+        recorded_at: row.time(first + 5)?,
+        reports: row.number(first + 6)?,
     })
 }

@@ -14,6 +14,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
 use crate::migration::Migrator;
+use crate::numbers::Known;
 
 /// How long a statement waits for another process's lock on a SQLite file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -46,6 +47,7 @@ pub struct Store {
     /// On SQLite the one connection that writes: its queue is the order of writes.
     writer: DatabaseConnection,
     readers: DatabaseConnection,
+    pub(crate) numbers: Known,
 }
 
 /// Why the store could not do it.
@@ -163,6 +165,7 @@ async fn sqlite(path: &std::path::Path) -> Result<Store, Error> {
     Ok(Store {
         writer: SqlxSqliteConnector::from_sqlx_sqlite_pool(writer),
         readers: SqlxSqliteConnector::from_sqlx_sqlite_pool(readers),
+        numbers: Known::default(),
     })
 }
 
@@ -177,7 +180,7 @@ async fn postgres(url: &str, schema: Option<&str>) -> Result<Store, Error> {
     let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT);
     let pool = pool.connect_with(options).await.map_err(failed)?;
     let connection = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
-    let store = Store { writer: connection.clone(), readers: connection };
+    let store = Store { writer: connection.clone(), readers: connection, numbers: Known::default() };
     if let Some(schema) = schema {
         let quoted = schema.replace('"', "\"\"");
         let made =
@@ -203,6 +206,23 @@ impl Transaction {
     pub(crate) async fn commit(self) -> Result<(), Error> {
         let doing = self.doing;
         self.inner.commit().await.map_err(|source| Error::Database { doing, source })
+    }
+
+    /// What ends a statement that reads rows to hold them until the end; SQLite has one writer at a time
+    /// anyhow, and no word for it.
+    pub(crate) fn for_update(&self) -> &'static str {
+        match self.inner.get_database_backend() {
+            DatabaseBackend::Postgres => " FOR UPDATE",
+            _ => "",
+        }
+    }
+
+    /// The same for rows that others may hold, too, but nobody may take away.
+    pub(crate) fn for_share(&self) -> &'static str {
+        match self.inner.get_database_backend() {
+            DatabaseBackend::Postgres => " FOR SHARE",
+            _ => "",
+        }
     }
 
     fn reading(&self) -> Reading<'_, DatabaseTransaction> {

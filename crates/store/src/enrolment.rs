@@ -1,16 +1,21 @@
 //! Enrolment keys, and the enrolments they are used up by.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
 use bartizan_core::asset::Asset;
 use bartizan_core::digest::Digest;
 use bartizan_core::enrolment::{Key, Refusal};
-use bartizan_core::id::AssetId;
+use bartizan_core::id::{AssetId, EnrolmentKeyId};
 use bartizan_core::time::Timestamp;
 use bartizan_ledger::entry::Body;
-use std::net::IpAddr;
 
 use crate::Store;
 use crate::asset::Identity;
-use crate::engine::{Error, Row, bytes, json, ms};
+use crate::engine::{Error, Row, Transaction, bytes, json, ms, places};
+
+/// The most hosts that one transaction enrols.
+pub const BATCH_LIMIT: usize = 256;
 
 /// Who asks to be enrolled.
 #[derive(Clone, Debug)]
@@ -73,41 +78,87 @@ impl Store {
         Ok(key.map_or(Err(Refusal::Unknown), |key| key.admit(address, now).map(drop)))
     }
 
-    /// Enrols a host: one use of its key and the new asset, in one transaction. The inner
-    /// error says why the host may not; then nothing is used up.
+    /// Enrols one host, as [`Store::enrol_all`] does many.
     pub async fn enrol(&self, request: Request) -> Result<Result<Asset, Refusal>, Error> {
-        let tx = self.begin("enrol a host").await?;
-        // The row is locked by the update, so that a key with one use is used once.
-        let row = tx
-            .one(
-                "UPDATE enrolment_key SET uses_left = uses_left WHERE secret = $1
-                 RETURNING id, uses_left, expires_at, grants",
-                [bytes(&request.secret)],
-            )
-            .await?;
-        let Some(key) = row.as_ref().map(read).transpose()? else { return Ok(Err(Refusal::Unknown)) };
-        let life = match key.admit(request.address, request.now) {
-            Ok(life) => life,
-            Err(refusal) => return Ok(Err(refusal)),
+        let enrolled = self.enrol_all(&[request]).await?.pop();
+        enrolled.ok_or_else(|| Error::corrupt("an enrolment", "it has no outcome"))
+    }
+
+    /// Enrols hosts: for each one use of its key and the new asset, all in one transaction. The inner
+    /// errors say why a host may not; then nothing is used up for it.
+    pub async fn enrol_all(&self, requests: &[Request]) -> Result<Vec<Result<Asset, Refusal>>, Error> {
+        if requests.len() > BATCH_LIMIT {
+            let (found, limit) = (requests.len(), BATCH_LIMIT);
+            return Err(Error::Limit { what: "the enrolments of one batch are", found, limit });
+        }
+        let tx = self.begin("enrol hosts").await?;
+        let mut keys = tx.enrolment_keys(requests).await?;
+        let mut outcomes = Vec::with_capacity(requests.len());
+        let (mut fresh, mut told) = (Vec::new(), Vec::new());
+        for request in requests {
+            let admitted = match keys.get_mut(&request.secret) {
+                None => Err(Refusal::Unknown),
+                Some(key) => key.admit(request.address, request.now).map(|life| (key, life)),
+            };
+            outcomes.push(admitted.map(|(key, life)| {
+                key.uses_left = key.uses_left.saturating_sub(1);
+                let asset = Asset {
+                    id: request.fresh,
+                    number: 0,
+                    name: request.name.clone(),
+                    class: key.grant.class,
+                    service: key.grant.service.clone(),
+                    environment: key.grant.environment.clone(),
+                    labels: key.grant.labels.clone(),
+                    life,
+                    enrolled_at: request.now,
+                };
+                told.push((key.id, request.identity.public_key, request.now));
+                fresh.push((asset, request.identity.clone()));
+                fresh.len() - 1
+            }));
+        }
+        let used: BTreeSet<EnrolmentKeyId> = told.iter().map(|(key, ..)| *key).collect();
+        for key in keys.values().filter(|key| used.contains(&key.id)) {
+            let sql = "UPDATE enrolment_key SET uses_left = $1 WHERE id = $2";
+            tx.run(sql, [i64::from(key.uses_left).into(), key.id.to_string().into()]).await?;
+        }
+        let assets = tx.insert_assets(fresh).await?;
+        let body = |(asset, (key, public_key, at)): (&Asset, &(EnrolmentKeyId, Digest, Timestamp))| {
+            let body = serde_json::json!({"asset": asset, "key": key, "public_key": public_key});
+            (*at, Body::Open(body.to_string()))
         };
-        let id = key.id.to_string();
-        tx.run("UPDATE enrolment_key SET uses_left = uses_left - 1 WHERE id = $1", [id.clone().into()])
-            .await?;
-        let asset = Asset {
-            id: request.fresh,
-            number: 0,
-            name: request.name,
-            class: key.grant.class,
-            service: key.grant.service,
-            environment: key.grant.environment,
-            labels: key.grant.labels,
-            life,
-            enrolled_at: request.now,
-        };
-        let asset = tx.insert_asset(asset, &request.identity).await?;
-        let body = serde_json::json!({"asset": asset, "key": id, "public_key": request.identity.public_key});
-        tx.stage("enrolment", "enrolment", request.now, &Body::Open(body.to_string())).await?;
+        let bodies: Vec<(Timestamp, Body)> = assets.iter().zip(&told).map(body).collect();
+        let entries: Vec<_> = bodies.iter().map(|(at, body)| ("enrolment", *at, body)).collect();
+        tx.stage_all("enrolment", &entries).await?;
         tx.commit().await?;
-        Ok(Ok(asset))
+        let enrolled = |place: usize| assets.get(place).cloned();
+        let gone = || Error::corrupt("an enrolment", "it has no asset");
+        outcomes
+            .into_iter()
+            .map(|outcome| match outcome {
+                Ok(place) => enrolled(place).ok_or_else(gone).map(Ok),
+                Err(refusal) => Ok(Err(refusal)),
+            })
+            .collect()
+    }
+}
+
+impl Transaction {
+    /// The keys that requests name, by their secret. The rows are held, so that a key with one use is
+    /// used once.
+    async fn enrolment_keys(&self, requests: &[Request]) -> Result<BTreeMap<Digest, Key>, Error> {
+        let secrets: BTreeSet<&Digest> = requests.iter().map(|request| &request.secret).collect();
+        if secrets.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let sql = format!(
+            "SELECT id, uses_left, expires_at, grants, secret FROM enrolment_key WHERE secret IN {}
+             ORDER BY id{}",
+            places(1, secrets.len()),
+            self.for_update()
+        );
+        let rows = self.all(&sql, secrets.into_iter().map(bytes)).await?;
+        rows.iter().map(|row| Ok((row.digest(4)?, read(row)?))).collect()
     }
 }

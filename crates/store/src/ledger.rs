@@ -36,28 +36,45 @@ impl Transaction {
         at: Timestamp,
         body: &Body,
     ) -> Result<(), Error> {
-        if body.text().len() > BODY_BYTES_LIMIT {
-            let (found, limit) = (body.text().len(), BODY_BYTES_LIMIT);
-            return Err(Error::Limit { what: "the bytes of a ledger entry are", found, limit });
+        self.stage_all(source, &[(kind, at, body)]).await
+    }
+
+    /// Stages entries (kind, time, body) for the ledger, under their source's next counters.
+    pub(crate) async fn stage_all(
+        &self,
+        source: &str,
+        entries: &[(&str, Timestamp, &Body)],
+    ) -> Result<(), Error> {
+        if entries.is_empty() {
+            return Ok(());
         }
+        if let Some(found) =
+            entries.iter().map(|(.., body)| body.text().len()).find(|found| *found > BODY_BYTES_LIMIT)
+        {
+            return Err(Error::Limit {
+                what: "the bytes of a ledger entry are",
+                found,
+                limit: BODY_BYTES_LIMIT,
+            });
+        }
+        let count = crate::report::signed(entries.len() as u64)?;
         let row = self
             .one(
-                "INSERT INTO ledger_source (source, last) VALUES ($1, 1)
-                 ON CONFLICT (source) DO UPDATE SET last = ledger_source.last + 1 RETURNING last",
-                [source.into()],
+                "INSERT INTO ledger_source (source, last) VALUES ($1, $2)
+                 ON CONFLICT (source) DO UPDATE SET last = ledger_source.last + excluded.last RETURNING last",
+                [source.into(), count.into()],
             )
             .await?;
-        let counter: i64 = row.ok_or_else(|| Error::corrupt("a ledger source", "no counter"))?.get(0)?;
-        let salt = match body {
-            Body::Open(_) => None,
-            Body::Salted { salt, .. } => Some(salt.to_vec()),
+        let last: i64 = row.ok_or_else(|| Error::corrupt("a ledger source", "no counter"))?.get(0)?;
+        let row = |(counter, (kind, at, body)): (i64, &(&str, Timestamp, &Body))| {
+            let salt = match body {
+                Body::Open(_) => None,
+                Body::Salted { salt, .. } => Some(salt.to_vec()),
+            };
+            vec![source.into(), counter.into(), (*kind).into(), ms(*at), body.text().into(), salt.into()]
         };
-        self.run(
-            "INSERT INTO ledger_staged (source, counter, kind, at, body, salt) VALUES ($1, $2, $3, $4, $5, $6)",
-            [source.into(), counter.into(), kind.into(), ms(at), body.text().into(), salt.into()],
-        )
-        .await
-        .map(drop)
+        let rows: Vec<_> = (last - count + 1..).zip(entries).map(row).collect();
+        self.insert("ledger_staged (source, counter, kind, at, body, salt)", &rows, "").await.map(drop)
     }
 }
 
@@ -153,7 +170,8 @@ impl Store {
         let staged = in_order(staged);
         let mut frontier = tx.frontier(size).await?;
         let first = frontier.size();
-        let mut hashes = Vec::with_capacity(staged.len());
+        let (mut hashes, mut leaves) = (Vec::with_capacity(staged.len()), Vec::with_capacity(staged.len()));
+        let mut numbered: BTreeMap<&str, u64> = BTreeMap::new();
         for (place, (envelope, body)) in (first..).zip(&staged) {
             let text = envelope.to_text().map_err(|error| Error::corrupt("an entry", error))?;
             hashes.push(bartizan_ledger::tree::leaf_hash(text.as_bytes()));
@@ -161,31 +179,30 @@ impl Store {
                 Body::Open(_) => None,
                 Body::Salted { salt, .. } => Some(salt.to_vec()),
             };
-            tx.run(
-                "INSERT INTO ledger_leaf (leaf, envelope, kind, at, body, salt)
-                 VALUES ($1, $2, $3, $4, $5, $6)",
-                [
-                    crate::report::signed(place)?.into(),
-                    text.into(),
-                    envelope.kind.clone().into(),
-                    ms(envelope.at),
-                    body.text().into(),
-                    salt.into(),
-                ],
-            )
-            .await?;
-            let sql = "DELETE FROM ledger_staged WHERE source = $1 AND counter = $2";
-            let counter = crate::report::signed(envelope.counter)?;
-            tx.run(sql, [envelope.source.clone().into(), counter.into()]).await?;
+            leaves.push(vec![
+                crate::report::signed(place)?.into(),
+                text.into(),
+                envelope.kind.clone().into(),
+                ms(envelope.at),
+                body.text().into(),
+                salt.into(),
+            ]);
+            let last = numbered.entry(&envelope.source).or_default();
+            *last = envelope.counter.max(*last);
+        }
+        tx.insert("ledger_leaf (leaf, envelope, kind, at, body, salt)", &leaves, "").await?;
+        for (source, last) in numbered {
+            // What was read of a source is a beginning of what waits.
+            let sql = "DELETE FROM ledger_staged WHERE source = $1 AND counter <= $2";
+            tx.run(sql, [source.into(), crate::report::signed(last)?.into()]).await?;
         }
         let nodes = append(&mut frontier, hashes).map_err(|error| Error::corrupt("the tree", error))?;
+        let mut rows = Vec::with_capacity(nodes.len());
         for (node, hash) in nodes {
-            tx.run(
-                "INSERT INTO ledger_node (level, place, hash) VALUES ($1, $2, $3)",
-                [i64::from(node.level).into(), crate::report::signed(node.index)?.into(), bytes(&hash)],
-            )
-            .await?;
+            let index = crate::report::signed(node.index)?;
+            rows.push(vec![i64::from(node.level).into(), index.into(), bytes(&hash)]);
         }
+        tx.insert("ledger_node (level, place, hash)", &rows, "").await?;
         let note = sign(frontier.size(), frontier.root()).map_err(|error| Error::corrupt("a head", error))?;
         let signed = crate::report::signed(frontier.size())?;
         tx.run(

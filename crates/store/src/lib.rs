@@ -26,6 +26,7 @@ pub mod log;
 pub mod matching;
 mod migration;
 pub mod notification;
+mod numbers;
 pub mod person;
 pub mod posture;
 pub mod report;

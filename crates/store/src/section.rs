@@ -1,11 +1,14 @@
 //! Sections of facts: each body once, however many assets share it.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use bartizan_core::digest::Digest;
 use bartizan_core::posture::AssetNumber;
 use bartizan_core::time::Timestamp;
 
 use crate::Store;
-use crate::engine::{Error, Transaction, bytes, ms};
+use crate::engine::{Error, Transaction, bytes, ms, places};
+use crate::tuple::BATCH;
 
 /// The largest body of a section, in bytes of canonical JSON: a host with 20,000 packages.
 pub const BODY_BYTES_LIMIT: usize = 16 << 20;
@@ -23,39 +26,47 @@ pub struct Section {
 }
 
 impl Transaction {
-    /// Keeps a body under its hash.
-    pub(crate) async fn put_section(&self, hash: &Digest, body: &[u8]) -> Result<(), Error> {
-        let packed = zstd::bulk::compress(body, COMPRESSION_LEVEL)
-            .map_err(|error| Error::corrupt("a section", error))?;
-        let sql = "INSERT INTO section (hash, body) VALUES ($1, $2) ON CONFLICT (hash) DO NOTHING";
-        self.run(sql, [bytes(hash), packed.into()]).await.map(drop)
+    /// Keeps bodies under their hashes. What is there already is neither packed nor written again.
+    pub(crate) async fn put_bodies(&self, bodies: &BTreeMap<Digest, &[u8]>) -> Result<(), Error> {
+        let hashes: Vec<&Digest> = bodies.keys().collect();
+        let mut held = BTreeSet::new();
+        for batch in hashes.chunks(BATCH) {
+            // Held until the end: what nobody refers to yet may be about to be swept.
+            let sql = format!(
+                "SELECT hash FROM section WHERE hash IN {} ORDER BY hash{}",
+                places(1, batch.len()),
+                self.for_share()
+            );
+            for row in self.all(&sql, batch.iter().map(|hash| bytes(hash))).await? {
+                held.insert(row.digest(0)?);
+            }
+        }
+        let mut rows = Vec::new();
+        for (hash, body) in bodies.iter().filter(|(hash, _)| !held.contains(*hash)) {
+            let packed = zstd::bulk::compress(body, COMPRESSION_LEVEL)
+                .map_err(|error| Error::corrupt("a section", error))?;
+            rows.push(vec![bytes(hash), packed.into()]);
+        }
+        self.insert("section (hash, body)", &rows, "ON CONFLICT (hash) DO NOTHING").await.map(drop)
     }
 
-    pub(crate) async fn has_section(&self, hash: &Digest) -> Result<bool, Error> {
-        Ok(self.one("SELECT 1 FROM section WHERE hash = $1", [bytes(hash)]).await?.is_some())
-    }
-
-    /// Says which body an asset's section has now.
-    pub(crate) async fn set_asset_section(
-        &self,
-        number: AssetNumber,
-        section: &Section,
-    ) -> Result<(), Error> {
-        self.run(
-            "INSERT INTO asset_section (number, name, hash, observed_at, recorded_at)
-             VALUES ($1, $2, $3, $4, $5)
-             ON CONFLICT (number, name) DO UPDATE SET hash = excluded.hash,
-                observed_at = excluded.observed_at, recorded_at = excluded.recorded_at",
-            [
-                i64::from(number).into(),
+    /// Says which bodies assets' sections have now.
+    pub(crate) async fn put_asset_sections(&self, sections: &[(AssetNumber, &Section)]) -> Result<(), Error> {
+        let row = |(number, section): &(AssetNumber, &Section)| {
+            vec![
+                i64::from(*number).into(),
                 section.name.clone().into(),
                 bytes(&section.hash),
                 ms(section.observed_at),
                 ms(section.recorded_at),
-            ],
-        )
-        .await
-        .map(drop)
+            ]
+        };
+        let rows: Vec<_> = sections.iter().map(row).collect();
+        let tail = "ON CONFLICT (number, name) DO UPDATE SET hash = excluded.hash,
+                        observed_at = excluded.observed_at, recorded_at = excluded.recorded_at";
+        self.insert("asset_section (number, name, hash, observed_at, recorded_at)", &rows, tail)
+            .await
+            .map(drop)
     }
 }
 

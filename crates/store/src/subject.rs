@@ -6,8 +6,10 @@ use bartizan_core::digest::Digest;
 use bartizan_core::posture::SubjectNumber;
 
 use crate::Store;
-use crate::engine::{Error, Row, Transaction, bytes};
+use crate::engine::{Error, Row, Transaction, bytes, places};
 use crate::log::Log;
+use crate::numbers::{Numbered, Remembered};
+use crate::tuple::BATCH;
 
 /// What a verdict is about: a rule of a baseline, at one digest of its check.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,39 +39,42 @@ fn read(row: &Row) -> Result<(SubjectNumber, Subject), Error> {
 
 impl Transaction {
     /// The numbers of subjects; those that are new are numbered.
-    pub(crate) async fn number_subjects<'a>(
+    pub(crate) async fn number_subjects(
         &self,
-        subjects: &[&'a Subject],
-    ) -> Result<BTreeMap<&'a Subject, SubjectNumber>, Error> {
-        let mut numbers = BTreeMap::new();
-        let mut fresh = Vec::new();
-        for subject in subjects.iter().copied() {
-            let row = self
-                .one(
-                    "SELECT id FROM subject WHERE kind = $1 AND key = $2 AND digest = $3",
-                    [KIND.into(), subject.key().into(), bytes(&subject.check)],
-                )
-                .await?;
-            match row {
-                Some(row) => drop(numbers.insert(subject, row.number(0)?)),
-                None => fresh.push(subject),
+        known: &Remembered<Subject>,
+        subjects: &[&Subject],
+    ) -> Result<Numbered<Subject>, Error> {
+        let (mut by_key, missing) = known.look_up(subjects.iter().copied());
+        let mut missing: BTreeMap<(String, Digest), &Subject> =
+            missing.into_iter().map(|subject| ((subject.key(), subject.check), subject)).collect();
+        let mut fresh = Vec::with_capacity(missing.len());
+        let keys: Vec<String> = missing.keys().map(|(key, _)| key.clone()).collect();
+        for batch in keys.chunks(BATCH) {
+            let sql = format!(
+                "SELECT id, key, digest FROM subject WHERE kind = $1 AND key IN {}",
+                places(2, batch.len())
+            );
+            let values = [KIND.into()].into_iter().chain(batch.iter().map(|key| key.clone().into()));
+            for row in self.all(&sql, values).await? {
+                // Of one rule there may be other digests of its check.
+                if let Some(subject) = missing.remove(&(row.get(1)?, row.digest(2)?)) {
+                    fresh.push((subject.clone(), row.number(0)?));
+                }
             }
         }
-        if fresh.is_empty() {
-            return Ok(numbers);
+        if !missing.is_empty() {
+            let first = self.take_numbers(Log::Subject, 0, missing.len()).await?;
+            let mut rows = Vec::with_capacity(missing.len());
+            for (next, ((key, check), subject)) in (first..).zip(missing) {
+                rows.push(vec![next.into(), KIND.into(), key.into(), bytes(&check)]);
+                let number =
+                    u32::try_from(next).map_err(|error| Error::corrupt("a subject's number", error))?;
+                fresh.push((subject.clone(), number));
+            }
+            self.insert("subject (id, kind, key, digest)", &rows, "").await?;
         }
-        let mut next = self.take_numbers(Log::Subject, 0, fresh.len()).await?;
-        for subject in fresh {
-            self.run(
-                "INSERT INTO subject (id, kind, key, digest) VALUES ($1, $2, $3, $4)",
-                [next.into(), KIND.into(), subject.key().into(), bytes(&subject.check)],
-            )
-            .await?;
-            let number = u32::try_from(next).map_err(|error| Error::corrupt("a subject's number", error))?;
-            numbers.insert(subject, number);
-            next += 1;
-        }
-        Ok(numbers)
+        by_key.extend(fresh.iter().cloned());
+        Ok(Numbered { by_key, fresh })
     }
 }
 

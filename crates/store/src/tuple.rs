@@ -1,6 +1,6 @@
 //! Tuples: each build of a binary package once, numbered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bartizan_core::canonical::Value;
 use bartizan_core::digest::Digest;
@@ -11,6 +11,7 @@ use bartizan_core::vulnerability::matching::Tuple;
 use crate::Store;
 use crate::engine::{Error, Row, Transaction, bytes, json, places};
 use crate::log::Log;
+use crate::numbers::{Numbered, Remembered};
 
 /// How many values one statement takes: both engines allow many more.
 pub(crate) const BATCH: usize = 500;
@@ -23,35 +24,49 @@ pub struct Package {
     pub name: String,
 }
 
-fn digest(tuple: &Tuple) -> Result<Digest, Error> {
-    let value = Value::from_data(tuple).map_err(|error| Error::corrupt("a tuple", error))?;
-    Ok(Digest::derived("tuple", [value]))
+/// A build as a report tells of it, with the digest that it is kept under.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Build {
+    pub tuple: Tuple,
+    pub(crate) digest: Digest,
+}
+
+impl Build {
+    /// A build and its digest, which takes a while for a whole host: not a transaction's work.
+    pub fn of(tuple: Tuple) -> Result<Build, Error> {
+        let value = Value::from_data(&tuple).map_err(|error| Error::corrupt("a tuple", error))?;
+        Ok(Build { digest: Digest::derived("tuple", [value]), tuple })
+    }
 }
 
 impl Transaction {
-    /// The numbers of tuples, in their order; those that are new are numbered.
-    pub(crate) async fn number_tuples(&self, tuples: &[Tuple]) -> Result<Vec<TupleNumber>, Error> {
-        let digests: Vec<Digest> = tuples.iter().map(digest).collect::<Result<_, _>>()?;
-        let mut known: BTreeMap<Digest, TupleNumber> = BTreeMap::new();
-        for batch in digests.chunks(BATCH) {
+    /// The numbers of builds, by their digests; those that are new are numbered.
+    pub(crate) async fn number_tuples(
+        &self,
+        known: &Remembered<Digest>,
+        builds: &[&Build],
+    ) -> Result<Numbered<Digest>, Error> {
+        let by_digest: HashMap<&Digest, &Tuple> =
+            builds.iter().map(|build| (&build.digest, &build.tuple)).collect();
+        let (mut by_key, mut missing) = known.look_up(by_digest.keys().copied());
+        missing.sort_unstable();
+        let mut fresh: Vec<(Digest, TupleNumber)> = Vec::with_capacity(missing.len());
+        for batch in missing.chunks(BATCH) {
             let sql = format!("SELECT digest, id FROM tuple WHERE digest IN {}", places(1, batch.len()));
-            for row in self.all(&sql, batch.iter().map(bytes)).await? {
-                known.insert(row.digest(0)?, row.number(1)?);
+            for row in self.all(&sql, batch.iter().map(|digest| bytes(digest))).await? {
+                fresh.push((row.digest(0)?, row.number(1)?));
             }
         }
-        let mut fresh: BTreeMap<Digest, &Tuple> = BTreeMap::new();
-        for (digest, tuple) in digests.iter().zip(tuples) {
-            if !known.contains_key(digest) {
-                fresh.insert(*digest, tuple);
-            }
-        }
-        if !fresh.is_empty() {
-            let mut next = self.take_numbers(Log::Tuple, 0, fresh.len()).await?;
-            let mut rows = Vec::with_capacity(fresh.len());
-            for (digest, tuple) in fresh {
+        let read: HashSet<Digest> = fresh.iter().map(|(digest, _)| *digest).collect();
+        missing.retain(|digest| !read.contains(*digest));
+        if !missing.is_empty() {
+            let first = self.take_numbers(Log::Tuple, 0, missing.len()).await?;
+            let mut rows = Vec::with_capacity(missing.len());
+            for (next, digest) in (first..).zip(missing) {
+                let Some(tuple) = by_digest.get(digest) else { continue };
                 rows.push(vec![
                     next.into(),
-                    bytes(&digest),
+                    bytes(digest),
                     tuple.ecosystem.clone().into(),
                     tuple.release.clone().into(),
                     tuple.source.clone().into(),
@@ -60,14 +75,12 @@ impl Transaction {
                 ]);
                 let number =
                     u32::try_from(next).map_err(|error| Error::corrupt("a tuple's number", error))?;
-                known.insert(digest, number);
-                next += 1;
+                fresh.push((*digest, number));
             }
             self.insert("tuple (id, digest, ecosystem, release, source, package, body)", &rows, "").await?;
         }
-        let number =
-            |digest| known.get(digest).copied().ok_or_else(|| Error::corrupt("a tuple", "no number"));
-        digests.iter().map(number).collect()
+        by_key.extend(fresh.iter().copied());
+        Ok(Numbered { by_key, fresh })
     }
 }
 

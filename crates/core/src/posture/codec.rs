@@ -1,13 +1,19 @@
-//! The bytes of records and changes: numbers as LEB128, keys as differences from the last one.
+//! The bytes of records and changes: numbers as LEB128, keys and times as differences from the last one.
 //!
-//! A first byte names the form, so that a later form can be read beside this one.
+//! A first byte names the form, so that an earlier form can be read beside this one. In form 1 times stood
+//! as they are, and so did the keys of changes: most of what a report tells happened at the same
+//! moment, so that six bytes of each entry said nothing new.
 
 use std::collections::BTreeMap;
 
 use super::{Change, RECORD_ENTRIES_LIMIT, Record, Standing, code, verdict};
 use crate::time::Timestamp;
 
-const FORM: u8 = 1;
+/// Times, and keys of changes, as they are.
+const PLAIN: u8 = 1;
+
+/// Times, and keys of changes, as differences.
+const DIFFERENCES: u8 = 2;
 
 /// Bytes that are no record and no changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -18,22 +24,22 @@ pub struct Malformed {
 }
 
 pub(super) fn record(record: &Record) -> Vec<u8> {
-    let mut out = vec![FORM];
-    number(&mut out, record.verdicts.len() as u64);
+    let mut out = Output::open(record.verdicts.len() + record.present.len());
+    out.number(record.verdicts.len() as u64);
     let mut last = 0;
     for (subject, standing) in &record.verdicts {
-        number(&mut out, u64::from(subject - last));
+        out.number(u64::from(subject - last));
         last = *subject;
-        put_standing(&mut out, *standing);
+        out.standing(*standing);
     }
-    number(&mut out, record.present.len() as u64);
+    out.number(record.present.len() as u64);
     last = 0;
     for (tuple, since) in &record.present {
-        number(&mut out, u64::from(tuple - last));
+        out.number(u64::from(tuple - last));
         last = *tuple;
-        put_time(&mut out, *since);
+        out.time(*since);
     }
-    out
+    out.bytes
 }
 
 pub(super) fn read_record(bytes: &[u8]) -> Result<Record, Malformed> {
@@ -55,32 +61,34 @@ pub(super) fn read_record(bytes: &[u8]) -> Result<Record, Malformed> {
 }
 
 pub(super) fn changes(changes: &[Change]) -> Vec<u8> {
-    let mut out = vec![FORM];
-    number(&mut out, changes.len() as u64);
+    let mut out = Output::open(changes.len());
+    out.number(changes.len() as u64);
+    let mut last = 0;
     for change in changes {
         match *change {
             Change::Verdict { subject, from, to } => {
-                out.push(sides(0, from.is_some(), to.is_some()));
-                number(&mut out, u64::from(subject));
-                [from, to].into_iter().flatten().for_each(|standing| put_standing(&mut out, standing));
+                out.bytes.push(sides(0, from.is_some(), to.is_some()));
+                out.difference(i64::from(subject), &mut last);
+                [from, to].into_iter().flatten().for_each(|standing| out.standing(standing));
             }
             Change::Present { tuple, from, to } => {
-                out.push(sides(1, from.is_some(), to.is_some()));
-                number(&mut out, u64::from(tuple));
-                [from, to].into_iter().flatten().for_each(|since| put_time(&mut out, since));
+                out.bytes.push(sides(1, from.is_some(), to.is_some()));
+                out.difference(i64::from(tuple), &mut last);
+                [from, to].into_iter().flatten().for_each(|since| out.time(since));
             }
         }
     }
-    out
+    out.bytes
 }
 
 pub(super) fn read_changes(bytes: &[u8]) -> Result<Vec<Change>, Malformed> {
     let mut input = Input::open(bytes)?;
     let mut changes = Vec::new();
+    let mut last = 0;
     for _ in 0..input.count()? {
         let sides = input.byte()?;
         let (has_from, has_to) = (sides & 2 != 0, sides & 4 != 0);
-        let key = input.key(0)?;
+        let key = input.changed(&mut last)?;
         changes.push(match sides & !6 {
             0 => Change::Verdict {
                 subject: key,
@@ -103,37 +111,65 @@ const fn sides(kind: u8, from: bool, to: bool) -> u8 {
     kind | (from as u8) << 1 | (to as u8) << 2
 }
 
-fn number(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value.to_le_bytes()[0] | 0x80);
-        value >>= 7;
+/// Bytes in the newest form.
+struct Output {
+    bytes: Vec<u8>,
+    /// The last time, in milliseconds.
+    at: i64,
+}
+
+impl Output {
+    fn open(entries: usize) -> Self {
+        let mut bytes = Vec::with_capacity(16 + 4 * entries);
+        bytes.push(DIFFERENCES);
+        Self { bytes, at: 0 }
     }
-    out.push(value.to_le_bytes()[0]);
-}
 
-fn put_time(out: &mut Vec<u8>, time: Timestamp) {
-    // Zigzag: times before 1970 are rare, and still times.
-    let ms = time.as_millis();
-    number(out, ((ms << 1) ^ (ms >> 63)).cast_unsigned());
-}
+    fn number(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.bytes.push(value.to_le_bytes()[0] | 0x80);
+            value >>= 7;
+        }
+        self.bytes.push(value.to_le_bytes()[0]);
+    }
 
-fn put_standing(out: &mut Vec<u8>, standing: Standing) {
-    out.push(code(standing.verdict));
-    put_time(out, standing.since);
+    /// The difference to the last value, zigzag: it may be negative.
+    fn difference(&mut self, value: i64, last: &mut i64) {
+        let step = value.wrapping_sub(*last);
+        *last = value;
+        self.number(((step << 1) ^ (step >> 63)).cast_unsigned());
+    }
+
+    fn time(&mut self, time: Timestamp) {
+        let mut at = self.at;
+        self.difference(time.as_millis(), &mut at);
+        self.at = at;
+    }
+
+    fn standing(&mut self, standing: Standing) {
+        self.bytes.push(code(standing.verdict));
+        self.time(standing.since);
+    }
 }
 
 struct Input<'a> {
     bytes: &'a [u8],
     at: usize,
+    /// Whether times and keys of changes stand as they are.
+    plain: bool,
+    /// The last time, in milliseconds.
+    time: i64,
 }
 
 impl<'a> Input<'a> {
     fn open(bytes: &'a [u8]) -> Result<Self, Malformed> {
-        let mut input = Self { bytes, at: 0 };
+        let mut input = Self { bytes, at: 0, plain: false, time: 0 };
         match input.byte()? {
-            FORM => Ok(input),
-            _ => Err(input.fault("this program does not know the form")),
+            PLAIN => input.plain = true,
+            DIFFERENCES => {}
+            _ => return Err(input.fault("this program does not know the form")),
         }
+        Ok(input)
     }
 
     fn fault(&self, problem: &'static str) -> Malformed {
@@ -173,9 +209,25 @@ impl<'a> Input<'a> {
         key.ok_or_else(|| self.fault("a number of a subject is too large"))
     }
 
-    fn time(&mut self) -> Result<Timestamp, Malformed> {
+    /// A number that is a difference to the last value, or the value itself.
+    fn signed(&mut self, last: i64) -> Result<i64, Malformed> {
         let raw = self.number()?;
-        Ok(Timestamp::from_millis((raw >> 1).cast_signed() ^ -(raw & 1).cast_signed()))
+        let step = (raw >> 1).cast_signed() ^ -(raw & 1).cast_signed();
+        Ok(if self.plain { step } else { last.wrapping_add(step) })
+    }
+
+    /// The key of a change.
+    fn changed(&mut self, last: &mut i64) -> Result<u32, Malformed> {
+        if self.plain {
+            return self.key(0);
+        }
+        *last = self.signed(*last)?;
+        u32::try_from(*last).map_err(|_| self.fault("a number of a subject is no number"))
+    }
+
+    fn time(&mut self) -> Result<Timestamp, Malformed> {
+        self.time = self.signed(self.time)?;
+        Ok(Timestamp::from_millis(self.time))
     }
 
     fn standing(&mut self) -> Result<Standing, Malformed> {

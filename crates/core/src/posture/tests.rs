@@ -61,6 +61,25 @@ fn broken_bytes_are_an_error_that_says_where() {
     assert!(error.contains("something follows the end"), "{error}");
 }
 
+#[test]
+fn bytes_of_the_first_form_are_read() {
+    let mut record = Record::default();
+    let change = record.observe(7, Verdict::NotMet, AT).unwrap();
+    assert_eq!(Record::decode(&[1, 1, 7, 1, 0xd0, 0x0f, 0]).unwrap(), record);
+    assert_eq!(Change::decode(&[1, 1, 4, 7, 1, 0xd0, 0x0f]).unwrap(), [change]);
+}
+
+#[test]
+fn what_happened_at_one_moment_says_so_once() {
+    let now = Timestamp::from_millis(1_700_000_000_000);
+    let mut record = Record::default();
+    let mut changes: Vec<Change> =
+        (0..400).filter_map(|subject| record.observe(subject, Verdict::Met, now)).collect();
+    changes.extend(record.install(&(1_000..1_150).collect::<Vec<_>>(), now));
+    assert!(record.encode().len() < 1_600, "{} bytes", record.encode().len());
+    assert!(Change::encode(&changes).len() < 2_200, "{} bytes", Change::encode(&changes).len());
+}
+
 fn verdicts() -> impl Strategy<Value = Verdict> {
     prop::sample::select(
         [Verdict::Met, Verdict::NotMet]

@@ -114,7 +114,7 @@ pub(crate) async fn of_asset(web: &Web, asset: &Asset) -> Result<Vec<Finding>, P
         record.verdicts().map(|(number, standing)| (number, stale.standing(asset.number, standing)));
     for (number, standing) in standings.filter(|(_, standing)| standing.verdict != Verdict::Met) {
         let Some(subject) = subjects.get(&number) else { continue };
-        let rule = environment.rules.get(&(subject.baseline.clone(), subject.rule.clone()));
+        let rule = environment.rule(&subject.baseline, &subject.rule);
         let severity = rule.map_or(Severity::Medium, |rule| rule.severity);
         let (baseline, name) = (subject.baseline.clone(), subject.rule.clone());
         let key = Subject::Deviation { asset: asset.id, baseline, rule: name }.key();

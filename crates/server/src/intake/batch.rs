@@ -1,75 +1,102 @@
-//! The batcher: reports that arrive together are committed together.
+//! The batcher: what arrives together is committed together.
+
+use std::future::Future;
+use std::sync::Arc;
 
 use bartizan_core::error::Class;
-use bartizan_store::Store;
-use bartizan_store::report::{BATCH_LIMIT, Outcome, Report};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::nudge::Nudges;
 use crate::problem::Problem;
 use crate::tasks::Tasks;
 
-/// How many reports may wait: beyond it whoever sends waits, and so sends less.
+/// How many may wait: beyond it whoever sends waits, and so sends less.
 const QUEUE_LIMIT: usize = 4_096;
 
-/// How often reports that clashed with another replica's are tried again.
+/// How often what clashed with another replica is tried again.
 const TRIES_LIMIT: u32 = 20;
 
-type Waiting = (Report, oneshot::Sender<Result<Outcome, Problem>>);
+type Waiting<T, O> = (T, oneshot::Sender<Result<O, Problem>>);
 
-/// Where reports wait for their transaction.
-#[derive(Clone, Debug)]
-pub(super) struct Batcher(mpsc::Sender<Waiting>);
+/// Where things wait for their transaction.
+#[derive(Debug)]
+pub(super) struct Batcher<T, O>(mpsc::Sender<Waiting<T, O>>);
 
-impl Batcher {
-    pub(super) async fn start(store: Store, nudges: Nudges, tasks: &Tasks) -> Self {
+impl<T, O> Clone for Batcher<T, O> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T: Send + Sync + 'static, O: Send + 'static> Batcher<T, O> {
+    /// A batcher whose task commits at most `limit` at once by `work`, which gives an outcome for each, or
+    /// an error for all of them; it ends when the tasks stop.
+    pub(super) async fn start<W, F>(name: &'static str, limit: usize, work: W, tasks: &Tasks) -> Self
+    where
+        W: Fn(Arc<Vec<T>>) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<Vec<O>, bartizan_store::Error>> + Send,
+    {
         let (sender, receiver) = mpsc::channel(QUEUE_LIMIT);
         let stop = tasks.stopped();
-        tasks.start("intake batcher", async move { run(store, nudges, receiver, stop).await }).await;
+        tasks.start(name, async move { run(limit, &work, receiver, stop).await }).await;
         Self(sender)
     }
 
-    /// Commits a report, with whatever others wait; returns when it is durable.
-    pub(super) async fn commit(&self, report: Report) -> Result<Outcome, Problem> {
+    /// Commits one, with whatever others wait; returns when it is durable.
+    pub(super) async fn commit(&self, one: T) -> Result<O, Problem> {
         let stopping = || Problem::new(Class::Unavailable, "the server is stopping; send it again later");
         let (sender, receiver) = oneshot::channel();
-        self.0.send((report, sender)).await.map_err(|_| stopping())?;
+        self.0.send((one, sender)).await.map_err(|_| stopping())?;
         receiver.await.map_err(|_| stopping())?
     }
 }
 
-async fn run(store: Store, nudges: Nudges, mut receiver: mpsc::Receiver<Waiting>, stop: CancellationToken) {
-    let mut waiting = Vec::with_capacity(BATCH_LIMIT);
+async fn run<T, O, W, F>(
+    limit: usize,
+    work: &W,
+    mut receiver: mpsc::Receiver<Waiting<T, O>>,
+    stop: CancellationToken,
+) where
+    W: Fn(Arc<Vec<T>>) -> F,
+    F: Future<Output = Result<Vec<O>, bartizan_store::Error>>,
+{
+    let mut waiting = Vec::with_capacity(limit);
     loop {
         let received = tokio::select! {
-            received = receiver.recv_many(&mut waiting, BATCH_LIMIT) => received,
+            received = receiver.recv_many(&mut waiting, limit) => received,
             () = stop.cancelled() => break,
         };
         if received == 0 {
             break;
         }
-        let (reports, senders): (Vec<Report>, Vec<_>) = waiting.drain(..).unzip();
-        let outcomes = commit(&store, &reports).await;
-        for (sender, outcome) in senders.into_iter().zip(outcomes) {
-            // Whoever sent it may be gone; the report is durable all the same.
-            let _ = sender.send(outcome);
-        }
-        nudges.transitions();
-    }
-}
-
-async fn commit(store: &Store, reports: &[Report]) -> Vec<Result<Outcome, Problem>> {
-    for _ in 0..TRIES_LIMIT {
-        match store.commit_reports(reports).await {
-            Ok(outcomes) => return outcomes.into_iter().map(Ok).collect(),
-            Err(error) if error.class() == Class::Conflict => {}
-            Err(error) => {
-                let problem = Problem::from(error);
-                return reports.iter().map(|_| Err(problem.clone())).collect();
+        let (all, senders): (Vec<T>, Vec<_>) = waiting.drain(..).unzip();
+        match commit(work, Arc::new(all)).await {
+            Ok(outcomes) => {
+                for (sender, outcome) in senders.into_iter().zip(outcomes) {
+                    // Whoever sent it may be gone; it is durable all the same.
+                    let _ = sender.send(Ok(outcome));
+                }
+            }
+            Err(problem) => {
+                for sender in senders {
+                    let _ = sender.send(Err(problem.clone()));
+                }
             }
         }
     }
-    let busy = Problem::new(Class::Unavailable, "other replicas were quicker each time; send it again");
-    reports.iter().map(|_| Err(busy.clone())).collect()
+}
+
+async fn commit<T, O, W, F>(work: &W, all: Arc<Vec<T>>) -> Result<Vec<O>, Problem>
+where
+    W: Fn(Arc<Vec<T>>) -> F,
+    F: Future<Output = Result<Vec<O>, bartizan_store::Error>>,
+{
+    for _ in 0..TRIES_LIMIT {
+        match work(Arc::clone(&all)).await {
+            Ok(outcomes) => return Ok(outcomes),
+            Err(error) if error.class() == Class::Conflict => {}
+            Err(error) => return Err(Problem::from(error)),
+        }
+    }
+    Err(Problem::new(Class::Unavailable, "other replicas were quicker each time; send it again"))
 }

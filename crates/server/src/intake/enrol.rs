@@ -1,17 +1,22 @@
 //! Enrolment and renewal of certificates.
 
+use std::sync::Arc;
+
 use axum::response::Response;
-use bartizan_core::asset::NAME_BYTES_LIMIT;
+use bartizan_core::asset::{Asset, NAME_BYTES_LIMIT};
 use bartizan_core::digest::Digest;
+use bartizan_core::enrolment::Refusal;
 use bartizan_core::error::Class;
 use bartizan_core::id::AssetId;
 use bartizan_store::asset::Identity;
-use bartizan_store::enrolment;
+use bartizan_store::{Store, enrolment};
 use bartizan_wire::enrol::{Renewal, Renewed, Reply, Request};
 use bartizan_wire::{VERSION, unpack_enrolment, unpack_versioned};
 
+use super::batch::Batcher;
 use super::{Asked, answer};
 use crate::problem::Problem;
+use crate::tasks::Tasks;
 
 /// The longest machine-id that is kept, in bytes.
 const MACHINE_BYTES_LIMIT: usize = 128;
@@ -21,6 +26,19 @@ pub(super) const ENROLMENTS_LIMIT: usize = 32;
 
 /// How long one waits for its turn.
 const ENROLMENT_WAIT: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// What became of a request.
+pub(super) type Enrolled = Result<Asset, Refusal>;
+
+/// Hosts that enrol at the same time are one transaction.
+pub(super) async fn batcher(store: &Store, tasks: &Tasks) -> Batcher<enrolment::Request, Enrolled> {
+    let store = store.clone();
+    let work = move |requests: Arc<Vec<enrolment::Request>>| {
+        let store = store.clone();
+        async move { store.enrol_all(&requests).await }
+    };
+    Batcher::start("enrolment batcher", enrolment::BATCH_LIMIT, work, tasks).await
+}
 
 /// Makes a host an asset, by one use of an enrolment key.
 pub(super) async fn enrol(
@@ -44,8 +62,8 @@ pub(super) async fn enrol(
     let (certificate, public_key) =
         state.keys.authority.sign(&request.request, fresh, now).map_err(invalid)?;
     let enrolled = state
-        .store
-        .enrol(enrolment::Request {
+        .enrolments
+        .commit(enrolment::Request {
             secret,
             address,
             name: request.name,

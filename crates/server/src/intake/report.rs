@@ -1,10 +1,11 @@
 //! Reports: checked against the limits and the asset's own facts, then committed.
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use axum::response::Response;
 use bartizan_core::asset::Asset;
-use bartizan_core::canonical::Value;
 use bartizan_core::digest::Digest;
 use bartizan_core::fact::{Name, OperatingSystem, Package, Section};
 use bartizan_core::monitoring::signal::{Kind, Signal};
@@ -12,20 +13,39 @@ use bartizan_core::order::{self, Ending, STEPS_LIMIT, StepOutcome};
 use bartizan_core::severity::Severity;
 use bartizan_core::time::Timestamp;
 use bartizan_core::vulnerability::matching::Tuple;
+use bartizan_store::Store;
 use bartizan_store::report::{Outcome as Committed, Report, SectionBody, Verdicts};
 use bartizan_store::subject::Subject;
+use bartizan_store::tuple::Build;
 use bartizan_wire::report::{
     BATCH_LIMIT, Batch, OUTCOMES_LIMIT, Outcome, Receipt, SECTIONS_LIMIT, SIGNALS_LIMIT, TEXT_BYTES_LIMIT,
     VERDICTS_LIMIT,
 };
 use bartizan_wire::{VERSION, report, unpack_versioned};
 
+use super::batch::Batcher;
 use super::{Asked, Intake, answer};
+use crate::nudge::Nudges;
 use crate::problem::Problem;
 use crate::signal::{CLONE, own_signal};
+use crate::tasks::Tasks;
 
 /// The pseudo-section whose hash is over all verdicts; it never has a body.
 pub(super) const VERDICTS: &str = "verdicts";
+
+/// Reports that arrive together are one transaction.
+pub(super) async fn batcher(store: &Store, nudges: &Nudges, tasks: &Tasks) -> Batcher<Report, Committed> {
+    let (store, nudges) = (store.clone(), nudges.clone());
+    let work = move |reports: Arc<Vec<Report>>| {
+        let (store, nudges) = (store.clone(), nudges.clone());
+        async move {
+            let outcomes = store.commit_reports(&reports).await?;
+            nudges.transitions();
+            Ok(outcomes)
+        }
+    };
+    Batcher::start("intake batcher", bartizan_store::report::BATCH_LIMIT, work, tasks).await
+}
 
 /// Takes a batch of reports. Each gets an outcome of its own: one that can't be right does not
 /// hold up those behind it.
@@ -51,13 +71,15 @@ async fn one(
     report: report::Report,
     now: Timestamp,
 ) -> Result<Outcome, Problem> {
-    if let Err(problem) = check(&report) {
-        tracing::warn!(asset.id = %asset.id, report.problem = problem, "a report was refused");
-        return Ok(Outcome::Refused { problem });
-    }
+    let bodies = match check(&report) {
+        Ok(bodies) => bodies,
+        Err(problem) => {
+            tracing::warn!(asset.id = %asset.id, report.problem = problem, "a report was refused");
+            return Ok(Outcome::Refused { problem });
+        }
+    };
     let place = (report.epoch, report.sequence);
-    let first = state.store.asset_standing(asset.number).await?.is_none();
-    let report = match accept(state, asset, report, first, now).await? {
+    let report = match accept(state, asset, report, bodies, now).await? {
         Ok(report) => report,
         Err(problem) => return Ok(Outcome::Refused { problem }),
     };
@@ -83,7 +105,11 @@ async fn one(
     })
 }
 
-fn check(report: &report::Report) -> Result<(), String> {
+/// The bodies of a report's sections as canonical JSON, by name: written once, since a host's packages are long.
+type Bodies = BTreeMap<String, Vec<u8>>;
+
+/// Whether a report keeps the limits, and each body is what its hash says.
+fn check(report: &report::Report) -> Result<Bodies, String> {
     let within = |what: &str, found: usize, limit: usize| {
         if found > limit { Err(format!("it has {found} {what}; the limit is {limit}")) } else { Ok(()) }
     };
@@ -112,21 +138,23 @@ fn check(report: &report::Report) -> Result<(), String> {
             return Err(format!("the rule `{}` holds control characters", look.rule.escape_debug()));
         }
     }
+    let mut bodies = Bodies::new();
     for (name, section) in &report.sections {
         if name != VERDICTS && name.parse::<Name>().is_err() {
             return Err(format!("there is no section `{}`", name.escape_debug()));
         }
-        if let Some(body) = &section.body
-            && Digest::of(body) != section.hash
-        {
+        let Some(body) = &section.body else { continue };
+        let body = body.to_canonical().into_bytes();
+        if Digest::of_bytes(&body) != section.hash {
             return Err(format!("the body of section `{name}` has another digest than it says"));
         }
+        bodies.insert(name.clone(), body);
     }
     // Not what the server says of itself: an agent can't report silence, or that it was cloned.
     let agents = [Kind::Health, Kind::Detection, Kind::Fork];
     match report.signals.iter().find(|signal| !agents.contains(&signal.kind)) {
         Some(signal) => Err(format!("an agent does not notice a signal of kind {}", signal.kind)),
-        None => Ok(()),
+        None => Ok(bodies),
     }
 }
 
@@ -135,7 +163,7 @@ async fn accept(
     state: &Intake,
     asset: &Asset,
     report: report::Report,
-    first: bool,
+    mut bodies: Bodies,
     now: Timestamp,
 ) -> Result<Result<Report, String>, Problem> {
     // Over the message itself, so that another message under the same place is told apart.
@@ -143,11 +171,13 @@ async fn accept(
         Ok(text) => text,
         Err(error) => return Ok(Err(error.to_string())),
     };
-    let tuples = match tuples(state, asset, &report).await? {
+    let tuples = match tuples(state, asset, &bodies).await? {
         Ok(tuples) => tuples,
         Err(problem) => return Ok(Err(problem)),
     };
-    let rules = state.policies.rules(asset).await?;
+    let policy = state.policies.policy(asset).await?;
+    // Signals of a first report are backlog; most reports have none, and need not ask.
+    let first = !report.signals.is_empty() && state.store.asset_standing(asset.number).await?.is_none();
     let mut signals: Vec<Signal> =
         report.signals.into_iter().map(|noticed| noticed.on(asset.id, asset.labels(), first)).collect();
     for signal in &mut signals {
@@ -160,17 +190,14 @@ async fn accept(
             .push(Signal { object: source.clone(), ..own_signal(asset, Kind::Loss, "loss", summary, now) });
     }
     signals.extend(report.outcomes.iter().map(|outcome| strange_order(asset, outcome, now)));
-    let ours = |look: &report::Look| rules.contains(&(look.baseline.clone(), look.rule.clone()));
+    let ours = |look: &report::Look| policy.rule(&look.baseline, &look.rule).is_some();
     let looks = report.verdicts.into_iter().filter(ours).map(|look| {
         let subject = Subject { baseline: look.baseline, rule: look.rule, check: look.check };
         (subject, look.verdict, look.observed_at.min(now))
     });
     let sections = report.sections.into_iter().filter(|(name, _)| name != VERDICTS);
-    let sections = sections.map(|(name, section)| SectionBody {
-        name,
-        hash: section.hash,
-        body: section.body.map(|body| body.to_canonical().into_bytes()),
-    });
+    let sections =
+        sections.map(|(name, section)| SectionBody { body: bodies.remove(&name), name, hash: section.hash });
     Ok(Ok(Report {
         number: asset.number,
         epoch: report.epoch,
@@ -203,9 +230,9 @@ fn strange_order(asset: &Asset, outcome: &order::Outcome, now: Timestamp) -> Sig
 async fn tuples(
     state: &Intake,
     asset: &Asset,
-    report: &report::Report,
-) -> Result<Result<Option<Vec<Tuple>>, String>, Problem> {
-    let told = |name: Name| report.sections.get(name.as_str()).and_then(|section| section.body.as_ref());
+    bodies: &Bodies,
+) -> Result<Result<Option<Vec<Build>>, String>, Problem> {
+    let told = |name: Name| bodies.get(name.as_str());
     if told(Name::Os).is_none() && told(Name::Packages).is_none() {
         return Ok(Ok(None));
     }
@@ -227,18 +254,18 @@ async fn tuples(
         return Ok(Ok(None));
     }
     let tuples: BTreeSet<Tuple> = packages.body.iter().map(|package| Tuple::of(&os.body, package)).collect();
-    Ok(Ok(Some(tuples.into_iter().collect())))
+    Ok(Ok(Some(tuples.into_iter().map(Build::of).collect::<Result<_, _>>()?)))
 }
 
 /// A section's body as the report tells it, else as it was told before.
-async fn body(
+async fn body<'a>(
     state: &Intake,
     asset: &Asset,
     name: Name,
-    told: Option<&Value>,
-) -> Result<Option<Vec<u8>>, Problem> {
+    told: Option<&'a Vec<u8>>,
+) -> Result<Option<Cow<'a, [u8]>>, Problem> {
     match told {
-        Some(body) => Ok(Some(body.to_canonical().into_bytes())),
-        None => Ok(state.store.asset_section(asset.number, name.as_str()).await?),
+        Some(body) => Ok(Some(Cow::Borrowed(body))),
+        None => Ok(state.store.asset_section(asset.number, name.as_str()).await?.map(Cow::Owned)),
     }
 }

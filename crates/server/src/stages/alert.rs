@@ -113,8 +113,10 @@ pub(super) async fn look(context: Context) -> Result<Look, Error> {
 impl Work<'_> {
     /// The signals that transitions of verdicts are.
     async fn deviations(&mut self, transitions: &[Transition]) -> Result<Vec<Signal>, Error> {
+        // What the first sight of an asset finds is its backlog, and opens nothing: `alert::step`.
         let verdicts = |transition: &&Transition| {
-            transition.changes.iter().any(|change| matches!(change, Change::Verdict { .. }))
+            let told = transition.changes.iter().any(|change| matches!(change, Change::Verdict { .. }));
+            told && !transition.first_verdicts
         };
         if !transitions.iter().any(|transition| verdicts(&transition)) {
             return Ok(Vec::new());
@@ -127,7 +129,7 @@ impl Work<'_> {
             for change in &transition.changes {
                 let Some((number, state)) = state(change) else { continue };
                 let Some(subject) = subjects.get(&number) else { continue };
-                let rule = environment.rules.get(&(subject.baseline.clone(), subject.rule.clone()));
+                let rule = environment.rule(&subject.baseline, &subject.rule);
                 signals.push(deviation(&asset, subject, rule, state, transition));
             }
         }

@@ -30,6 +30,7 @@ use bartizan_store::feed::Feed;
 use bartizan_store::matching::{Matched, Progress};
 use bartizan_store::report::{Report, SectionBody, Verdicts};
 use bartizan_store::subject::Subject;
+use bartizan_store::tuple::Build;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
@@ -184,11 +185,11 @@ fn report(asset: &Asset, sequence: u64, minutes: u32, verdicts: [Verdict; 3]) ->
         recorded_at: at,
         sections: vec![SectionBody { name: "os".to_owned(), hash: digest(&os), body: Some(os.into_bytes()) }],
         verdicts: Verdicts { whole: true, looks: looks.collect() },
-        tuples: Some(vec![
-            tuple("openssl", "3.0.11-1"),
-            tuple("zlib", "1:1.2.13"),
-            tuple("curl", "7.88.1-10"),
-        ]),
+        tuples: Some(
+            [tuple("openssl", "3.0.11-1"), tuple("zlib", "1:1.2.13"), tuple("curl", "7.88.1-10")]
+                .map(|tuple| Build::of(tuple).unwrap())
+                .to_vec(),
+        ),
         signals: Vec::new(),
     }
 }

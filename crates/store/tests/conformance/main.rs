@@ -64,7 +64,7 @@ on_both! {
     a_report_is_committed_once_and_its_repeat_writes_nothing,
     the_same_place_with_another_digest_is_a_clone,
     an_older_report_overwrites_nothing,
-    a_section_whose_body_nobody_sent_is_wanted,
+    a_section_whose_body_the_asset_never_sent_is_wanted,
     what_a_whole_report_leaves_out_is_withdrawn,
     the_index_follows_the_transitions_and_can_be_rebuilt,
     looks_that_meet_take_in_each_transition_once,

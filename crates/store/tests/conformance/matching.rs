@@ -8,7 +8,7 @@ use bartizan_store::Store;
 use bartizan_store::matching::{Matched, Moved, Progress, TUPLES, Told};
 use bartizan_store::report::Report;
 
-use crate::suite::{commit, enrol, later, report, secret, tuple};
+use crate::suite::{builds, commit, enrol, later, report, secret, tuple};
 
 pub(crate) fn found(vulnerability: &str, source: &str, verdict: Verdict, severity: Severity) -> Match {
     let rating =
@@ -32,7 +32,7 @@ fn matched(tuple: u32, matches: Vec<Match>) -> Matched {
 
 pub(crate) async fn matches_keep_their_first_time(store: Store) {
     let asset = enrol(&store, 1).await;
-    let present = Report { tuples: Some(vec![tuple("openssl"), tuple("bash")]), ..report(&asset, 1, &[]) };
+    let present = Report { tuples: builds([tuple("openssl"), tuple("bash")]), ..report(&asset, 1, &[]) };
     commit(&store, present).await;
     let feeds = secret("feeds");
     store.match_again(None, &feeds, later(1)).await.unwrap();
@@ -68,7 +68,7 @@ pub(crate) async fn matches_keep_their_first_time(store: Store) {
 
 pub(crate) async fn a_match_that_comes_back_is_known_since_it_came_back(store: Store) {
     let asset = enrol(&store, 1).await;
-    commit(&store, Report { tuples: Some(vec![tuple("openssl")]), ..report(&asset, 1, &[]) }).await;
+    commit(&store, Report { tuples: builds([tuple("openssl")]), ..report(&asset, 1, &[]) }).await;
     let feeds = secret("feeds");
     let put = async |verdict, at| {
         let found = found("CVE-2024-1", "openssl", verdict, Severity::High);
@@ -86,7 +86,7 @@ pub(crate) async fn a_match_that_comes_back_is_known_since_it_came_back(store: S
 
 pub(crate) async fn changed_matches_are_logged_once(store: Store) {
     let asset = enrol(&store, 1).await;
-    commit(&store, Report { tuples: Some(vec![tuple("openssl")]), ..report(&asset, 1, &[]) }).await;
+    commit(&store, Report { tuples: builds([tuple("openssl")]), ..report(&asset, 1, &[]) }).await;
     let feeds = secret("feeds");
     let put = async |covered, matches: Vec<Match>, at| {
         let matched = [Matched { tuple: 0, covered, matches }];

@@ -17,7 +17,7 @@ use bartizan_store::report::{Report, Verdicts};
 use bartizan_store::vulnerability::{Filter, Summary};
 
 use crate::matching::found;
-use crate::suite::{commit, enrol, later, report, secret, subject, tuple};
+use crate::suite::{builds as told, commit, enrol, later, report, secret, subject, tuple};
 
 /// Takes in all that waits, in every shard.
 pub(crate) async fn take_in(store: &Store) {
@@ -34,7 +34,7 @@ pub(crate) async fn the_index_follows_the_transitions_and_can_be_rebuilt(store: 
     let bad = (About::Subject(0), Plane::NotMet);
     assert_eq!(store.cohorts(0, bad).await.unwrap().all().len(), 2);
     commit(&store, report(&two, 2, &[("r1", Verdict::Met)])).await;
-    let present = Report { tuples: Some(vec![tuple("openssl")]), ..report(&one, 2, &[]) };
+    let present = Report { tuples: told([tuple("openssl")]), ..report(&one, 2, &[]) };
     commit(&store, present).await;
     assert_eq!(store.as_of().await.unwrap().waiting, 2);
     take_in(&store).await;
@@ -228,7 +228,8 @@ async fn happen(store: &Store, dice: &mut Dice, sequence: u64, assets: &[AssetNu
         if dice.roll(8) == 0 {
             return Vec::new();
         }
-        half.iter().filter(|_| dice.roll(3) == 0).cloned().collect()
+        let some = half.iter().filter(|_| dice.roll(3) == 0).cloned();
+        told(some).unwrap_or_default()
     });
     let report = Report {
         number,
@@ -282,7 +283,7 @@ pub(crate) async fn figures_equal_a_full_count_after_any_moves(store: Store) {
 pub(crate) async fn vulnerabilities_are_paged_the_worst_first(store: Store) {
     let asset = enrol(&store, 1).await;
     let sources = ["openssl", "zlib", "curl"];
-    let present = Report { tuples: Some(sources.map(tuple).to_vec()), ..report(&asset, 1, &[]) };
+    let present = Report { tuples: told(sources.map(tuple)), ..report(&asset, 1, &[]) };
     commit(&store, present).await;
     let affected = matching::Verdict::Affected;
     let mut matched = Vec::new();

@@ -32,6 +32,7 @@ use bartizan_store::log::Log;
 use bartizan_store::notification::{Notification, State as Sending};
 use bartizan_store::report::{Outcome, Report, SectionBody, Verdicts};
 use bartizan_store::subject::Subject;
+use bartizan_store::tuple::Build;
 
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
@@ -127,6 +128,10 @@ pub(crate) fn tuple(name: &str) -> Tuple {
     }
 }
 
+pub(crate) fn builds(tuples: impl IntoIterator<Item = Tuple>) -> Option<Vec<Build>> {
+    Some(tuples.into_iter().map(|tuple| Build::of(tuple).unwrap()).collect())
+}
+
 pub(crate) async fn the_schema_is_the_one_checked_in(store: Store) {
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path("../../schema");
@@ -170,21 +175,26 @@ pub(crate) async fn an_older_report_overwrites_nothing(store: Store) {
     assert_eq!(store.transitions(0, 0, 10).await.unwrap().len(), 1);
 }
 
-pub(crate) async fn a_section_whose_body_nobody_sent_is_wanted(store: Store) {
+pub(crate) async fn a_section_whose_body_the_asset_never_sent_is_wanted(store: Store) {
     let asset = enrol(&store, 1).await;
     let body = br#"{"id":"debian"}"#.to_vec();
     let hash = Digest::of_bytes(&body);
     let bare = SectionBody { name: "os".to_owned(), hash, body: None };
     let first = Report { sections: vec![bare.clone()], ..report(&asset, 1, &[]) };
     let wanted = Outcome::Committed { changes: 0, first: true, wanted: vec!["os".to_owned()] };
-    assert_eq!(commit(&store, first).await, wanted);
+    assert_eq!(commit(&store, first).await, wanted.clone());
     let full = SectionBody { body: Some(body.clone()), ..bare.clone() };
-    commit(&store, Report { sections: vec![full], ..report(&asset, 2, &[]) }).await;
+    commit(&store, Report { sections: vec![full.clone()], ..report(&asset, 2, &[]) }).await;
     assert_eq!(store.asset_section(asset.number, "os").await.unwrap(), Some(body));
-    // Another asset with the same facts need not send them.
+    let again = SectionBody { name: "os".to_owned(), ..bare.clone() };
+    let outcome = commit(&store, Report { sections: vec![again], ..report(&asset, 3, &[]) }).await;
+    assert_eq!(outcome, Outcome::Committed { changes: 0, first: false, wanted: Vec::new() });
+    // Another asset that names the hash alone is not told whether somebody has such facts.
     let other = enrol(&store, 2).await;
     let outcome = commit(&store, Report { sections: vec![bare], ..report(&other, 1, &[]) }).await;
-    assert_eq!(outcome, Outcome::Committed { changes: 0, first: true, wanted: Vec::new() });
+    assert_eq!(outcome, wanted);
+    assert!(store.sections(other.number).await.unwrap().is_empty());
+    commit(&store, Report { sections: vec![full], ..report(&other, 2, &[]) }).await;
     assert_eq!(store.sections(other.number).await.unwrap()[0].hash, hash);
 }
 

@@ -12,7 +12,7 @@ use bartizan_store::report::Report;
 
 use crate::matching::found;
 use crate::posture::take_in;
-use crate::suite::{NOW, commit, enrol, later, report, secret, tuple};
+use crate::suite::{NOW, builds, commit, enrol, later, report, secret, tuple};
 
 /// How much of the backlog is open, and how much ended, after all that waits is taken in.
 async fn backlog(store: &Store) -> (u64, u64) {
@@ -32,7 +32,7 @@ async fn judge(store: &Store, ids: &[&str], at: u32) {
 pub(crate) async fn a_backlog_is_what_first_sight_brought_and_ends_by_what_is_seen(store: Store) {
     let (one, two) = (enrol(&store, 1).await, enrol(&store, 2).await);
     let looks = [("r1", Verdict::NotMet), ("r2", Verdict::NotMet), ("r3", Verdict::Met)];
-    let brings = |of| Report { tuples: Some(vec![tuple("openssl")]), ..of };
+    let brings = |of| Report { tuples: builds([tuple("openssl")]), ..of };
     commit(&store, brings(report(&one, 1, &looks))).await;
     assert_eq!(backlog(&store).await, (2, 0));
     judge(&store, &["CVE-2024-1", "CVE-2024-2"], 2).await;
@@ -43,12 +43,12 @@ pub(crate) async fn a_backlog_is_what_first_sight_brought_and_ends_by_what_is_se
     commit(&store, report(&one, 4, &[("r1", Verdict::Unknown(Reason::Denied)), ("r3", Verdict::NotMet)]))
         .await;
     commit(&store, report(&two, 5, &[("r1", Verdict::Met)])).await;
-    commit(&store, Report { tuples: Some(vec![tuple("bash")]), ..report(&two, 6, &[]) }).await;
+    commit(&store, Report { tuples: builds([tuple("bash")]), ..report(&two, 6, &[]) }).await;
     commit(&store, brings(report(&two, 7, &[]))).await;
     assert_eq!(backlog(&store).await, (4, 0), "unknown closes nothing");
     commit(&store, report(&one, 8, &[("r1", Verdict::Met)])).await;
     assert_eq!(backlog(&store).await, (3, 1));
-    commit(&store, Report { tuples: Some(vec![tuple("bash")]), ..report(&one, 9, &[]) }).await;
+    commit(&store, Report { tuples: builds([tuple("bash")]), ..report(&one, 9, &[]) }).await;
     assert_eq!(backlog(&store).await, (1, 3));
     let stamps = store.backlog().await.unwrap();
     assert_eq!((stamps.first, stamps.last), (Some(later(1)), Some(later(6))));
