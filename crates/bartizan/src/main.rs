@@ -43,6 +43,8 @@ mod man;
 #[cfg(feature = "server")]
 mod openapi;
 #[cfg(feature = "server")]
+mod order;
+#[cfg(feature = "server")]
 mod person;
 mod printer;
 mod scan;
@@ -114,6 +116,8 @@ enum Verb {
     Person(person::Arguments),
     #[cfg(feature = "server")]
     Openapi(openapi::Arguments),
+    #[cfg(feature = "server")]
+    Order(order::Arguments),
     /// Find vulnerabilities, and what closes them.
     Scan(scan::Arguments),
     #[cfg(feature = "server")]
@@ -193,6 +197,8 @@ fn run(arguments: Arguments) -> Result<exit::Answer, exit::Failure> {
         Verb::Person(arguments) => person::run(arguments, client),
         #[cfg(feature = "server")]
         Verb::Openapi(arguments) => openapi::run(arguments),
+        #[cfg(feature = "server")]
+        Verb::Order(arguments) => order::run(arguments, client),
         Verb::Scan(arguments) => scan::run(arguments),
         #[cfg(feature = "server")]
         Verb::SignIn(arguments) => sign_in::run(arguments, client),

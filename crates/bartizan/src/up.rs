@@ -287,6 +287,8 @@ async fn start_agent(app: &App, arguments: &Arguments, state: &Path) -> Result<A
         enrolment::Wanted { uses: 1, expires_in: bartizan_core::time::Duration::from_hours(1), grant };
     let key = enrolment::create(&app.web, wanted).await;
     let key = key.map_err(|problem| Failure::new(problem.class(), problem.title()))?;
+    // Another root is another host, with a word of its own.
+    let local = arguments.root.join(bartizan_agent::local::FILE.trim_start_matches('/'));
     let settings = bartizan_agent::Settings {
         folder: state.join("agent"),
         server: format!("https://127.0.0.1:{}", app.agents().port()),
@@ -295,7 +297,7 @@ async fn start_agent(app: &App, arguments: &Arguments, state: &Path) -> Result<A
         name: content::host_name(&root),
         root,
         logs: logs(&arguments.log),
-        local: PathBuf::from(bartizan_agent::local::FILE),
+        local,
     };
     let random = Box::new(StdRng::from_os_rng());
     Agent::start(settings, Arc::new(now), random)

@@ -2,4 +2,5 @@
 
 pub mod baseline;
 pub mod change;
+pub mod enforcement;
 pub mod evaluate;

@@ -255,6 +255,18 @@ pub enum Ending {
     CarriedOut(Vec<StepOutcome>),
 }
 
+/// How an order that a server gave came to its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// As its agent told.
+    Told(Ending),
+    /// Its time ran out before the agent told of it.
+    Lapsed,
+    /// Another took its place, or nothing is asked for any more.
+    Withdrawn,
+}
+
 /// What became of one step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -27,6 +27,7 @@ pub mod finding;
 pub mod incident;
 pub mod ledger;
 pub mod openapi;
+pub mod order;
 pub mod person;
 pub mod posture;
 pub mod session;
@@ -54,6 +55,7 @@ pub fn routes() -> Vec<Route> {
         incident::routes(),
         ledger::routes(),
         openapi::routes(),
+        order::routes(),
         person::routes(),
         posture::routes(),
         session::routes(),
@@ -81,6 +83,7 @@ pub(crate) fn shapes() -> Vec<(&'static str, openapi::Shape)> {
         ("incident", incident::shapes()),
         ("ledger", ledger::shapes()),
         ("openapi", openapi::shapes()),
+        ("order", order::shapes()),
         ("person", person::shapes()),
         ("posture", posture::shapes()),
         ("session", session::shapes()),

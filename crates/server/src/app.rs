@@ -138,6 +138,7 @@ impl App {
             keys: Arc::clone(&keys),
             nudges: nudges.clone(),
             policies: policies.clone(),
+            orders: intake.orders.clone(),
             last_seen: intake.last_seen.clone(),
             stale: crate::stale::Stale::default(),
             channels: channels.clone(),

@@ -27,6 +27,7 @@ use crate::keys::Keys;
 use crate::keys::authority::Peer;
 use crate::listener::Connection;
 use crate::nudge::Nudges;
+use crate::order::Orders;
 use crate::policy::Policies;
 use crate::problem::Problem;
 
@@ -35,6 +36,7 @@ mod checkin;
 mod enrol;
 pub mod last_seen;
 mod nudge;
+mod order;
 mod policy;
 mod report;
 
@@ -71,6 +73,7 @@ pub struct Intake {
     pub keys: Arc<Keys>,
     pub nudges: Nudges,
     pub policies: Policies,
+    pub orders: Orders,
     pub last_seen: last_seen::LastSeen,
     pacing: Pacing,
     batch: batch::Batcher<bartizan_store::report::Report, bartizan_store::report::Outcome>,
@@ -101,6 +104,7 @@ impl Intake {
     ) -> Self {
         let batch = report::batcher(&store, &nudges, tasks).await;
         let enrolments = enrol::batcher(&store, tasks).await;
+        let orders = Orders::new(store.clone(), ambient.clone());
         let last_seen = last_seen::LastSeen::default();
         let enrolling = Arc::new(tokio::sync::Semaphore::new(enrol::ENROLMENTS_LIMIT));
         let (known, checkpoints) = (Arc::default(), checkin::Checkpoints::default());
@@ -110,6 +114,7 @@ impl Intake {
             keys,
             nudges,
             policies,
+            orders,
             last_seen,
             pacing,
             batch,
@@ -131,6 +136,7 @@ impl Intake {
             .route("/agent/v1/reports", post(report::receive))
             .route("/agent/v1/heartbeat", post(checkin::heartbeat))
             .route("/agent/v1/policy", get(policy::policy))
+            .route("/agent/v1/order", get(order::order))
             .route("/agent/v1/nudges", get(nudge::nudges))
             .layer(DefaultBodyLimit::max(bartizan_wire::PACKED_BYTES_LIMIT))
             .with_state(self)

@@ -59,8 +59,8 @@ pub struct Keys {
     pub authority: authority::Authority,
     /// Signs the heads of the ledger.
     pub ledger: Signer,
-    /// The public key that orders are verified by, in hexadecimal.
-    pub orders: String,
+    /// Signs orders.
+    orders: Ed25519KeyPair,
 }
 
 /// The wrapping key. It is never printed.
@@ -156,7 +156,17 @@ impl Keys {
         let orders = seed("orders").await?;
         let orders =
             Ed25519KeyPair::from_seed_unchecked(&orders).map_err(|_| Error::Sealed("orders".to_owned()))?;
-        Ok(Keys { authority, ledger, orders: hex::encode(orders.public_key()) })
+        Ok(Keys { authority, ledger, orders })
+    }
+
+    /// The public key that orders are verified by, in hexadecimal.
+    pub fn orders(&self) -> String {
+        hex::encode(self.orders.public_key())
+    }
+
+    /// The signature over an order's bytes (Ed25519, RFC 8032), in hexadecimal.
+    pub fn sign_order(&self, bytes: &[u8]) -> String {
+        hex::encode(self.orders.sign(bytes))
     }
 }
 

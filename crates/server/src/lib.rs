@@ -19,6 +19,7 @@ pub mod intake;
 pub mod keys;
 pub mod listener;
 pub mod nudge;
+pub mod order;
 pub mod policy;
 pub mod problem;
 mod signal;

@@ -10,6 +10,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 pub struct Nudges {
     stages: Arc<Stages>,
     policies: watch::Sender<u64>,
+    orders: watch::Sender<u64>,
     /// Counts what pages show: a page that watches it redraws.
     shown: watch::Sender<u64>,
     stop: CancellationToken,
@@ -27,6 +28,7 @@ pub(crate) struct Stages {
     pub(crate) person: Notify,
     pub(crate) incident: Notify,
     pub(crate) notification: Notify,
+    pub(crate) order: Notify,
     pub(crate) ledger: Notify,
 }
 
@@ -34,8 +36,9 @@ impl Nudges {
     /// Bells that fall silent with `stop`.
     pub fn new(stop: CancellationToken) -> Self {
         let (policies, _) = watch::channel(0);
+        let (orders, _) = watch::channel(0);
         let (shown, _) = watch::channel(0);
-        Self { stages: Arc::default(), policies, shown, stop }
+        Self { stages: Arc::default(), policies, orders, shown, stop }
     }
 
     pub(crate) fn stages(&self) -> &Stages {
@@ -47,6 +50,7 @@ impl Nudges {
         self.stages.posture.notify_one();
         self.stages.matching.notify_one();
         self.stages.alert.notify_one();
+        self.stages.order.notify_one();
         self.stages.ledger.notify_one();
     }
 
@@ -116,8 +120,21 @@ impl Nudges {
     /// Documents were applied: agents have a new policy.
     pub fn policies(&self) {
         self.stages.incident.notify_one();
+        self.stages.order.notify_one();
         self.policies.send_modify(|count| *count += 1);
         self.stages.ledger.notify_one();
+    }
+
+    /// Orders were given, or came to their end.
+    pub fn orders(&self) {
+        self.orders.send_modify(|count| *count += 1);
+        self.stages.ledger.notify_one();
+        self.show();
+    }
+
+    /// Changes whenever orders do.
+    pub fn orders_changed(&self) -> watch::Receiver<u64> {
+        self.orders.subscribe()
     }
 
     /// What a page shows has changed.

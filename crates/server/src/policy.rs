@@ -5,9 +5,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use bartizan_core::asset::Asset;
 use bartizan_core::canonical::Value;
-use bartizan_core::configuration::baseline::Baseline;
+use bartizan_core::configuration::baseline::{Baseline, Fix};
+use bartizan_core::configuration::enforcement::{self, Enforcement};
 use bartizan_core::digest::Digest;
 use bartizan_core::document::Document;
+use bartizan_core::selector::Selector;
 use bartizan_core::severity::Severity;
 use bartizan_core::time::{Duration, Timestamp};
 use bartizan_store::{Error, Store};
@@ -48,6 +50,15 @@ pub struct Environment {
     rules: Arc<Rules>,
     /// What applies to an asset, by which of the documents that is.
     policies: RwLock<BTreeMap<Vec<usize>, Arc<Policy>>>,
+    /// Which rules' fixes are to be made, and on whom.
+    pub enforcements: Vec<Enforced>,
+}
+
+/// An `Enforcement` document, and the assets that it is about.
+#[derive(Clone, Debug)]
+pub struct Enforced {
+    pub scope: Selector,
+    pub enforcement: Enforcement,
 }
 
 /// What people have to know of a rule.
@@ -57,6 +68,10 @@ pub struct Rule {
     pub severity: Severity,
     pub rationale: String,
     pub remediation: String,
+    /// How an agent mends it that may.
+    pub fix: Option<Fix>,
+    /// The digest of the baseline's document.
+    pub document: Digest,
 }
 
 /// What applies to one asset.
@@ -71,6 +86,17 @@ pub struct Policy {
 
 /// Rules by baseline, and by their own name in it.
 type Rules = BTreeMap<String, BTreeMap<String, Rule>>;
+
+fn enforced(document: &Document) -> Option<Enforced> {
+    match Enforcement::from_document(document) {
+        Ok(enforcement) => Some(Enforced { scope: document.scope.clone(), enforcement }),
+        // It was good when it was applied: a newer program wrote it.
+        Err(fault) => {
+            tracing::error!(document.name = document.name, %fault, "can't read an enforcement");
+            None
+        }
+    }
+}
 
 impl Policies {
     /// No documents yet: they are read when they are asked for.
@@ -98,11 +124,11 @@ impl Policies {
 
     async fn read(&self, name: &str, etag: Digest) -> Result<Environment, Error> {
         let applied = self.store.documents(name).await?;
-        let documents: Vec<Arc<Document>> = applied
-            .into_iter()
-            .map(|applied| Arc::new(applied.document))
-            .filter(|document| AGENT_KINDS.contains(&document.kind.as_str()))
-            .collect();
+        let all: Vec<Document> = applied.into_iter().map(|applied| applied.document).collect();
+        let enforcements = all.iter().filter(|document| document.kind == enforcement::KIND);
+        let enforcements = enforcements.filter_map(enforced).collect();
+        let ours = |document: &Document| AGENT_KINDS.contains(&document.kind.as_str());
+        let documents: Vec<Arc<Document>> = all.into_iter().filter(ours).map(Arc::new).collect();
         let mut rules = Rules::new();
         for document in documents.iter().filter(|document| document.kind == "Baseline") {
             match Baseline::from_document(document) {
@@ -114,6 +140,8 @@ impl Policies {
                             severity: rule.severity,
                             rationale: rule.rationale,
                             remediation: rule.remediation,
+                            fix: rule.fix,
+                            document: document.digest,
                         };
                         of.insert(rule.id, told);
                     }
@@ -124,7 +152,8 @@ impl Policies {
                 }
             }
         }
-        Ok(Environment { etag, documents, rules: Arc::new(rules), policies: RwLock::default() })
+        let (rules, policies) = (Arc::new(rules), RwLock::default());
+        Ok(Environment { etag, documents, rules, policies, enforcements })
     }
 
     /// What people have to know of a rule, whichever environment holds it.
@@ -154,6 +183,11 @@ impl Policies {
 }
 
 impl Environment {
+    /// The digest over all documents.
+    pub const fn etag(&self) -> Digest {
+        self.etag
+    }
+
     /// What people have to know of a rule.
     pub fn rule(&self, baseline: &str, rule: &str) -> Option<&Rule> {
         self.rules.get(baseline)?.get(rule)

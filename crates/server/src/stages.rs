@@ -19,6 +19,7 @@ use crate::intake::Pacing;
 use crate::intake::last_seen::LastSeen;
 use crate::keys::Keys;
 use crate::nudge::{Nudges, Stages};
+use crate::order::Orders;
 use crate::policy::Policies;
 use crate::tasks::Tasks;
 
@@ -30,6 +31,7 @@ pub mod incident;
 mod ledger;
 pub mod matching;
 mod notification;
+mod order;
 pub(crate) mod person;
 mod posture;
 mod silence;
@@ -53,6 +55,7 @@ pub struct Context {
     pub keys: Arc<Keys>,
     pub nudges: Nudges,
     pub policies: Policies,
+    pub orders: Orders,
     pub last_seen: LastSeen,
     pub stale: crate::stale::Stale,
     pub channels: Channels,
@@ -92,6 +95,9 @@ pub async fn start(context: &Context, tasks: &Tasks) {
     spawn("person", context, tasks, &stop, |bells| &bells.person, person::look).await;
     spawn("incident", context, tasks, &stop, |bells| &bells.incident, incident::look).await;
     spawn("notification", context, tasks, &stop, |bells| &bells.notification, notification::look).await;
+    let memory = Arc::default();
+    let orders = move |context| order::look(context, Arc::clone(&memory));
+    spawn("order", context, tasks, &stop, |bells| &bells.order, orders).await;
     spawn("ledger", context, tasks, &stop, |bells| &bells.ledger, ledger::look).await;
     let (silence, ends) = (context.clone(), stop.clone());
     tasks.start("silence", async move { silence::run(silence, ends).await }).await;

@@ -170,6 +170,7 @@ impl House {
             verdicts: Verdicts { whole: true, looks: looks.collect() },
             tuples: None,
             signals: Vec::new(),
+            outcomes: Vec::new(),
         };
         self.app.web.store.commit_reports(&[report]).await.unwrap();
         self.app.web.nudges.transitions();

@@ -27,6 +27,7 @@ pub mod matching;
 mod migration;
 pub mod notification;
 mod numbers;
+pub mod order;
 pub mod person;
 pub mod posture;
 pub mod report;

@@ -16,6 +16,10 @@ pub enum Log {
     Match,
     Signal,
     Decision,
+    /// That orders were given, or came to their end.
+    Order,
+    /// What agents told of orders.
+    OrderOutcome,
     /// Numbers of assets, subjects and tuples, which are given in order of commit, too.
     Asset,
     Subject,
@@ -31,6 +35,8 @@ impl Log {
             Log::Match => "match",
             Log::Signal => "signal",
             Log::Decision => "decision",
+            Log::Order => "order",
+            Log::OrderOutcome => "order_outcome",
             Log::Asset => "asset",
             Log::Subject => "subject",
             Log::Tuple => "tuple",

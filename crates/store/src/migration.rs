@@ -12,6 +12,7 @@ mod acknowledged;
 mod declared;
 mod environment;
 mod first;
+mod order;
 mod summaries;
 mod trend;
 mod way;
@@ -30,6 +31,7 @@ impl MigratorTrait for Migrator {
             Box::new(Step { name: "0006_declared", statements: declared::STATEMENTS }),
             Box::new(Step { name: "0007_acknowledged", statements: acknowledged::STATEMENTS }),
             Box::new(Step { name: "0010_trend", statements: trend::STATEMENTS }),
+            Box::new(Step { name: "0013_order", statements: order::STATEMENTS }),
         ]
     }
 }

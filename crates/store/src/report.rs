@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use bartizan_core::digest::Digest;
 use bartizan_core::monitoring::signal::Signal;
+use bartizan_core::order;
 use bartizan_core::posture::{AssetNumber, Change, Record, shard};
 use bartizan_core::time::Timestamp;
 use bartizan_core::verdict::Verdict;
@@ -40,6 +41,8 @@ pub struct Report {
     /// All packages present; none where the report does not tell of them.
     pub tuples: Option<Vec<Build>>,
     pub signals: Vec<Signal>,
+    /// What became of orders.
+    pub outcomes: Vec<order::Outcome>,
 }
 
 /// A section by its hash, with its body where it came along.
@@ -111,7 +114,7 @@ impl Store {
         let numbers = Numbers { subjects: &subjects.by_key, tuples: &tuples.by_key };
         let mut outcomes = Vec::with_capacity(reports.len());
         let mut transitions: BTreeMap<u32, Vec<Transition>> = BTreeMap::new();
-        let mut signals = Vec::new();
+        let (mut signals, mut told) = (Vec::new(), Vec::new());
         for (report, admitted) in reports.iter().zip(admitted) {
             let first = match admitted {
                 Ok(first) => first,
@@ -126,6 +129,8 @@ impl Store {
                 transitions.entry(shard(report.number)).or_default().push(transition);
             }
             signals.extend(report.signals.iter().map(|signal| (report.number, signal)));
+            let of = report.outcomes.iter();
+            told.extend(of.map(|outcome| (report.number, report.recorded_at, outcome)));
             outcomes.push(Outcome::Committed { changes, first, wanted });
         }
         tx.put_held(&held, &accepted).await?;
@@ -134,6 +139,7 @@ impl Store {
             tx.append_transitions(shard, &transitions).await?;
         }
         tx.append_signals(&signals).await?;
+        tx.append_outcomes(&told).await?;
         tx.commit().await?;
         self.numbers.subjects.learn(subjects.fresh);
         self.numbers.tuples.learn(tuples.fresh);

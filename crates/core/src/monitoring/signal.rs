@@ -36,6 +36,8 @@ pub enum Kind {
     Clock,
     /// A risk acceptance ended, or nobody can say any more whether its control holds.
     Acceptance,
+    /// A host did not make the fixes that it was asked for.
+    Order,
 }
 
 /// How the condition stands.
@@ -103,6 +105,7 @@ impl Kind {
             Kind::Clone => "clone",
             Kind::Clock => "clock",
             Kind::Acceptance => "acceptance",
+            Kind::Order => "order",
         }
     }
 }

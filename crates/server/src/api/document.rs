@@ -5,6 +5,7 @@ use axum::http::Method;
 use axum::response::Json;
 use axum::routing::{get, post};
 use bartizan_core::configuration::baseline::Baseline;
+use bartizan_core::configuration::enforcement::{self, Enforcement};
 use bartizan_core::document::{self, Document};
 use bartizan_core::error::Class;
 use bartizan_core::incident::rule::IncidentRule;
@@ -193,11 +194,13 @@ pub fn check(document: &Document) -> Vec<document::Fault> {
         "Baseline" => Baseline::from_document(document).err().unwrap_or_default(),
         source::KIND => FeedSource::from_document(document).err().into_iter().collect(),
         "Health" => Health::from_document(document).err().into_iter().collect(),
+        enforcement::KIND => Enforcement::from_document(document).err().into_iter().collect(),
         "Route" => Routes::from_document(document).err().into_iter().collect(),
         "IncidentRule" => IncidentRule::from_document(document).err().into_iter().collect(),
         "Detection" => Rules::default().read_document(document).err().into_iter().collect(),
         kind => {
-            let known = "there are Baseline, Detection, FeedSource, Health, IncidentRule and Route";
+            let known =
+                "there are Baseline, Detection, Enforcement, FeedSource, Health, IncidentRule and Route";
             vec![document.fault("", format!("there is no kind of document `{kind}`: {known}"))]
         }
     }

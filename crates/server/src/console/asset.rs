@@ -15,12 +15,16 @@ use super::frame::{Place, Section};
 use super::part::{self, Now};
 use super::{Answer, Asked};
 use crate::api::asset::{self, Because, Described, Page, Row};
+use crate::api::order;
 use crate::auth::{CONFIRMERS, READERS};
 use crate::problem::Problem;
 use crate::web::{Route, Web};
 
 /// The longest text of facts that a page shows, in bytes; the API gives it whole.
 const FACTS_BYTES_LIMIT: usize = 512 << 10;
+
+/// The most orders that an asset's page shows; the API gives more.
+const ORDERS_LIMIT: usize = 10;
 
 #[derive(Template)]
 #[template(path = "asset/list.html")]
@@ -42,6 +46,7 @@ struct One {
     may: bool,
     /// Whether an act of theirs waits for its ruling.
     pending: bool,
+    orders: Vec<order::Row>,
 }
 
 impl HtmlSafe for One {}
@@ -89,12 +94,14 @@ async fn one(
     Query(said): Query<Said>,
 ) -> Answer {
     let asset = asset::describe(&web, &name).await?;
+    let held = asset::find(&web, &asset.row.id).await?;
+    let orders = order::list(&web, Some(&held), ORDERS_LIMIT).await?.orders;
     let row = &asset.row;
     let lead = format!("{} of {} in {}", part::plain(&row.class), row.service, row.environment);
     let place = Place::new(Section::Assets, row.name.clone()).below("Assets", "/assets").lead(lead);
     let may = row.life == Life::Quarantined.as_str() && asked.may(CONFIRMERS);
     let share = chart::share(&row.verdicts);
-    let part = One { now: asked.now, share, may, pending: said.pending, asset };
+    let part = One { now: asked.now, share, may, pending: said.pending, asset, orders };
     asked.answer(place, part)
 }
 

@@ -131,6 +131,18 @@ pub(super) fn right(word: &str) -> Badge {
     Badge { tone, word: plain(word) }
 }
 
+/// How a step of an order stands: as its agent told, else as its order does.
+pub(super) fn ordered(order: &crate::api::order::Row, step: &crate::api::order::StepRow) -> Badge {
+    let word = step.outcome.as_deref().or(order.end.as_deref()).unwrap_or("pending");
+    let tone = match word {
+        "done" | "unchanged" => "met",
+        "failed" | "refused" => "not-met",
+        "pending" => "unknown",
+        _ => "neutral",
+    };
+    Badge { tone, word: plain(word) }
+}
+
 /// The stage of an incident: only its end is good news.
 pub(super) fn stage(word: &str) -> Badge {
     let tone = match word {

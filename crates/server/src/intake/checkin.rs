@@ -44,8 +44,7 @@ pub(super) async fn heartbeat((state, connection, body): Asked) -> Result<Respon
         pace: state.pace(),
         policy: policy.etag,
         wanted,
-        // Nothing on this server gives orders yet.
-        order: None,
+        order: state.orders.of(asset.number).await?,
         checkpoint: state.checkpoints.after(&state.store, beat.checkpoint, now).await?,
         at: now,
     })

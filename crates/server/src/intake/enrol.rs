@@ -81,7 +81,7 @@ pub(super) async fn enrol(
         certificate,
         authority: state.keys.authority.pem().to_owned(),
         ledger: state.keys.ledger.key().to_string(),
-        orders: state.keys.orders.clone(),
+        orders: state.keys.orders(),
         pace: state.pace(),
     })
 }

@@ -15,14 +15,23 @@ use crate::problem::Problem;
 /// How often an idle line says that it is alive.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
-/// A word each time there is something new: `policy`.
+/// A word each time there is something new: `policy`; `order` where there is one for this agent.
 pub(super) async fn nudges(
     State(state): State<Intake>,
     Extension(connection): Extension<Connection>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
-    state.admitted(&connection).await?;
-    let words = WatchStream::from_changes(state.nudges.policies_changed())
-        .map(|_| Ok(Event::default().data("policy")))
-        .take_until(state.nudges.stopped());
+    let number = state.admitted(&connection).await?.number;
+    let policies = WatchStream::from_changes(state.nudges.policies_changed())
+        .map(|_| Ok(Event::default().data("policy")));
+    let orders = state.orders.clone();
+    let news = WatchStream::from_changes(state.nudges.orders_changed()).filter_map(move |_| {
+        let orders = orders.clone();
+        async move {
+            // A store that can't be read costs latency: the next check-in asks again.
+            let open = orders.of(number).await.ok().flatten();
+            open.map(|_| Ok(Event::default().data("order")))
+        }
+    });
+    let words = futures::stream::select(policies, news).take_until(state.nudges.stopped());
     Ok(Sse::new(words).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }

@@ -9,8 +9,7 @@ use bartizan_core::asset::Asset;
 use bartizan_core::digest::Digest;
 use bartizan_core::fact::{Name, OperatingSystem, Package, Section};
 use bartizan_core::monitoring::signal::{Kind, Signal};
-use bartizan_core::order::{self, Ending, STEPS_LIMIT, StepOutcome};
-use bartizan_core::severity::Severity;
+use bartizan_core::order::{Ending, STEPS_LIMIT, StepOutcome};
 use bartizan_core::time::Timestamp;
 use bartizan_core::vulnerability::matching::Tuple;
 use bartizan_store::Store;
@@ -189,7 +188,6 @@ async fn accept(
         signals
             .push(Signal { object: source.clone(), ..own_signal(asset, Kind::Loss, "loss", summary, now) });
     }
-    signals.extend(report.outcomes.iter().map(|outcome| strange_order(asset, outcome, now)));
     let ours = |look: &report::Look| policy.rule(&look.baseline, &look.rule).is_some();
     let looks = report.verdicts.into_iter().filter(ours).map(|look| {
         let subject = Subject { baseline: look.baseline, rule: look.rule, check: look.check };
@@ -210,20 +208,8 @@ async fn accept(
         verdicts: Verdicts { whole: report.whole, looks: looks.collect() },
         tuples,
         signals,
+        outcomes: report.outcomes,
     }))
-}
-
-/// This server gives no orders: whoever gave this one has its key.
-fn strange_order(asset: &Asset, outcome: &order::Outcome, now: Timestamp) -> Signal {
-    let became = match &outcome.ending {
-        Ending::Refused(reason) => format!("refused it: {reason}"),
-        Ending::CarriedOut(_) => "carried it out".to_owned(),
-    };
-    let (name, generation) = (&asset.name, outcome.generation);
-    let summary =
-        format!("{name} was given an order (generation {generation}) by another server, and {became}");
-    let signal = own_signal(asset, Kind::Fork, "orders", summary, now);
-    Signal { severity: Severity::Critical, ..signal }
 }
 
 /// The builds present, where the report tells of packages or of the system that they are judged by.

@@ -191,6 +191,7 @@ fn report(asset: &Asset, sequence: u64, minutes: u32, verdicts: [Verdict; 3]) ->
                 .to_vec(),
         ),
         signals: Vec::new(),
+        outcomes: Vec::new(),
     }
 }
 

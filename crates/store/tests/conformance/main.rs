@@ -15,6 +15,7 @@ mod acceptance;
 mod access;
 mod asset;
 mod matching;
+mod order;
 mod posture;
 mod suite;
 mod trend;
@@ -89,6 +90,8 @@ on_both! {
     a_notification_is_claimed_once_and_reclaimed_after_a_crash,
     the_ledger_numbers_each_sources_entries_in_order_and_verifies,
     replicas_that_number_at_once_lose_nothing,
+    an_order_is_open_until_its_end_is_written_with_the_cursor,
+    the_last_order_of_an_asset_is_remembered_however_old,
     matches_keep_their_first_time,
     a_match_that_comes_back_is_known_since_it_came_back,
     changed_matches_are_logged_once,

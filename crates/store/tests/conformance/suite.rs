@@ -107,6 +107,7 @@ pub(crate) fn report(asset: &Asset, sequence: u64, looks: &[(&str, Verdict)]) ->
         },
         tuples: None,
         signals: Vec::new(),
+        outcomes: Vec::new(),
     }
 }
 
@@ -453,6 +454,10 @@ pub(crate) use crate::access::{
 pub(crate) use crate::matching::{
     a_match_that_comes_back_is_known_since_it_came_back, changed_matches_are_logged_once,
     matches_keep_their_first_time,
+};
+pub(crate) use crate::order::{
+    an_order_is_open_until_its_end_is_written_with_the_cursor,
+    the_last_order_of_an_asset_is_remembered_however_old,
 };
 pub(crate) use crate::posture::{
     figures_equal_a_full_count_after_any_moves, looks_that_meet_take_in_each_transition_once,
