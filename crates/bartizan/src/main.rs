@@ -47,6 +47,8 @@ mod order;
 #[cfg(feature = "server")]
 mod person;
 mod printer;
+#[cfg(feature = "server")]
+mod review;
 mod scan;
 #[cfg(feature = "server")]
 mod sign_in;
@@ -118,6 +120,8 @@ enum Verb {
     Openapi(openapi::Arguments),
     #[cfg(feature = "server")]
     Order(order::Arguments),
+    #[cfg(feature = "server")]
+    Review(review::Arguments),
     /// Find vulnerabilities, and what closes them.
     Scan(scan::Arguments),
     #[cfg(feature = "server")]
@@ -199,6 +203,8 @@ fn run(arguments: Arguments) -> Result<exit::Answer, exit::Failure> {
         Verb::Openapi(arguments) => openapi::run(arguments),
         #[cfg(feature = "server")]
         Verb::Order(arguments) => order::run(arguments, client),
+        #[cfg(feature = "server")]
+        Verb::Review(arguments) => review::run(arguments, client),
         Verb::Scan(arguments) => scan::run(arguments),
         #[cfg(feature = "server")]
         Verb::SignIn(arguments) => sign_in::run(arguments, client),

@@ -4,3 +4,4 @@ pub mod baseline;
 pub mod change;
 pub mod enforcement;
 pub mod evaluate;
+pub mod review;

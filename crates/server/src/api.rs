@@ -30,6 +30,7 @@ pub mod openapi;
 pub mod order;
 pub mod person;
 pub mod posture;
+pub mod review;
 pub mod session;
 pub mod silence;
 pub mod trend;
@@ -58,6 +59,7 @@ pub fn routes() -> Vec<Route> {
         order::routes(),
         person::routes(),
         posture::routes(),
+        review::routes(),
         session::routes(),
         silence::routes(),
         trend::routes(),
@@ -86,6 +88,7 @@ pub(crate) fn shapes() -> Vec<(&'static str, openapi::Shape)> {
         ("order", order::shapes()),
         ("person", person::shapes()),
         ("posture", posture::shapes()),
+        ("review", review::shapes()),
         ("session", session::shapes()),
         ("silence", silence::shapes()),
         ("trend", trend::shapes()),

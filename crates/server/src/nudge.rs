@@ -29,6 +29,7 @@ pub(crate) struct Stages {
     pub(crate) incident: Notify,
     pub(crate) notification: Notify,
     pub(crate) order: Notify,
+    pub(crate) review: Notify,
     pub(crate) ledger: Notify,
 }
 
@@ -80,6 +81,7 @@ impl Nudges {
         self.stages.change.notify_one();
         self.stages.person.notify_one();
         self.stages.incident.notify_one();
+        self.stages.review.notify_one();
     }
 
     /// Feeds were imported.
@@ -121,8 +123,15 @@ impl Nudges {
     pub fn policies(&self) {
         self.stages.incident.notify_one();
         self.stages.order.notify_one();
+        self.stages.review.notify_one();
         self.policies.send_modify(|count| *count += 1);
         self.stages.ledger.notify_one();
+    }
+
+    /// What is said of baselines changed.
+    pub fn reviews_changed(&self) {
+        self.stages.ledger.notify_one();
+        self.show();
     }
 
     /// Orders were given, or came to their end.

@@ -34,12 +34,20 @@ mod notification;
 mod order;
 pub(crate) mod person;
 mod posture;
+pub(crate) mod review;
 mod silence;
 mod trend;
 
 /// The acts that stages other than the alert stage rule on, by how their names begin.
-const OWNED_ACTS: [&str; 6] =
-    [acceptance::ACTS, asset::ACTS, change::ACTS, change::DECLARATIONS, incident::ACTS, person::ACTS];
+const OWNED_ACTS: [&str; 7] = [
+    acceptance::ACTS,
+    asset::ACTS,
+    change::ACTS,
+    change::DECLARATIONS,
+    incident::ACTS,
+    person::ACTS,
+    review::ACTS,
+];
 
 /// How long a stage that was not nudged sleeps at most.
 const TIMER: Duration = Duration::from_secs(2);
@@ -98,6 +106,9 @@ pub async fn start(context: &Context, tasks: &Tasks) {
     let memory = Arc::default();
     let orders = move |context| order::look(context, Arc::clone(&memory));
     spawn("order", context, tasks, &stop, |bells| &bells.order, orders).await;
+    let memory = review::Memory::default();
+    let reviews = move |context| review::look(context, Arc::clone(&memory));
+    spawn("review", context, tasks, &stop, |bells| &bells.review, reviews).await;
     spawn("ledger", context, tasks, &stop, |bells| &bells.ledger, ledger::look).await;
     let (silence, ends) = (context.clone(), stop.clone());
     tasks.start("silence", async move { silence::run(silence, ends).await }).await;

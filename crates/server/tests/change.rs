@@ -1,28 +1,14 @@
 //! A change walks to production by the hands of several people, and one edited byte voids it.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-use std::net::SocketAddr;
-
-use bartizan_core::id::PersonId;
 use bartizan_core::monitoring::signal::State;
-use bartizan_core::person::Person;
-use bartizan_core::role::Role;
 use bartizan_core::severity::Severity;
-use bartizan_core::time::Timestamp;
-use bartizan_server::ambient::Ambient;
-use bartizan_server::intake::Pacing;
-use bartizan_server::{App, Settings, auth};
-use bartizan_store::Place;
-use rand::SeedableRng as _;
-use rand::rngs::StdRng;
 use serde_json::{Value, json};
 
-/// TLS looks at the machine's clock, so the server's has to be about the same.
-#[expect(clippy::disallowed_methods, reason = "certificates are checked by the machine's clock")]
-fn now() -> Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap())
-}
+#[path = "change/team.rs"]
+mod team;
+
+use team::{APPROVER, AUTHOR, READER, REVIEWER, Team, now};
 
 fn route(url: &str) -> Value {
     let text = format!(
@@ -31,71 +17,7 @@ fn route(url: &str) -> Value {
     json!([{"name": "routes.yaml", "text": text}])
 }
 
-struct Team {
-    app: App,
-    http: reqwest::Client,
-    tokens: Vec<String>,
-}
-
-/// Author, reviewer of the same service, approver, reader.
-const AUTHOR: usize = 0;
-const REVIEWER: usize = 1;
-const APPROVER: usize = 2;
-const READER: usize = 3;
-
 impl Team {
-    async fn start(folder: &std::path::Path) -> Team {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-        let settings = Settings {
-            place: Place::Sqlite(folder.join("bartizan.db")),
-            wrapping_key: folder.join("wrapping.key"),
-            people: loopback,
-            agents: loopback,
-            names: Vec::new(),
-            pacing: Pacing::default(),
-            demo: false,
-        };
-        let app = App::start(&settings, Ambient::new(now, StdRng::seed_from_u64(3))).await.unwrap();
-        let mut tokens = Vec::new();
-        let people = [
-            ("ann", Role::Operator),
-            ("ben", Role::Operator),
-            ("cleo", Role::Security),
-            ("dan", Role::Auditor),
-        ];
-        for (name, role) in people {
-            let person = Person {
-                id: PersonId::mint(now(), app.web.ambient.random()),
-                name: name.to_owned(),
-                roles: [role].into(),
-                services: ["shop".to_owned()].into(),
-                grants: Vec::new(),
-                disabled: false,
-            };
-            app.web.store.put_person(&person, now(), [0; 32]).await.unwrap();
-            let link = auth::link(&app.web, person.id).await.unwrap();
-            let link = link.split_once('=').unwrap().1;
-            tokens.push(auth::sign_in(&app.web, link).await.unwrap().unwrap());
-        }
-        let authority = reqwest::Certificate::from_pem(app.authority().as_bytes()).unwrap();
-        let http = reqwest::Client::builder().add_root_certificate(authority).build().unwrap();
-        Team { app, http, tokens }
-    }
-
-    /// What a person posts, and what is answered: the status and the body.
-    async fn post(&self, who: usize, path: &str, body: Value) -> (u16, Value) {
-        let url = format!("https://{}{path}", self.app.people());
-        let answer = self.http.post(url).bearer_auth(&self.tokens[who]).json(&body).send().await.unwrap();
-        (answer.status().as_u16(), answer.json().await.unwrap())
-    }
-
-    async fn get(&self, who: usize, path: &str) -> Value {
-        let url = format!("https://{}{path}", self.app.people());
-        let answer = self.http.get(url).bearer_auth(&self.tokens[who]).send().await.unwrap();
-        answer.error_for_status().unwrap().json().await.unwrap()
-    }
-
     /// An act that has to go through.
     async fn does(&self, who: usize, change: &str, act: &str, body: Value) {
         let (status, answer) = self.post(who, &format!("/api/v1/changes/{change}/{act}"), body).await;
@@ -114,7 +36,7 @@ impl Team {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_needs_a_test_a_review_and_an_approval_by_others_and_an_edit_voids_them() {
     let folder = tempfile::tempdir().unwrap();
-    let team = Team::start(folder.path()).await;
+    let team = Team::start(folder.path(), now).await;
     let proposal = json!({"service": "shop", "files": route("https://one.example/hook")});
     let (status, proposed) = team.post(AUTHOR, "/api/v1/changes", proposal.clone()).await;
     assert_eq!(status, 200, "{proposed}");
@@ -164,7 +86,7 @@ async fn a_change_needs_a_test_a_review_and_an_approval_by_others_and_an_edit_vo
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_test_takes_the_pass_back_and_what_was_decided_because_of_it() {
     let folder = tempfile::tempdir().unwrap();
-    let team = Team::start(folder.path()).await;
+    let team = Team::start(folder.path(), now).await;
     let proposal = json!({"service": "shop", "files": route("https://one.example/hook")});
     let (_, proposed) = team.post(AUTHOR, "/api/v1/changes", proposal).await;
     let (id, digest) = (proposed["id"].as_str().unwrap(), proposed["digest"].clone());
@@ -185,7 +107,7 @@ async fn a_failed_test_takes_the_pass_back_and_what_was_decided_because_of_it() 
 #[tokio::test(flavor = "multi_thread")]
 async fn broken_glass_pages_at_once_and_its_alert_ends_with_the_missing_approval() {
     let folder = tempfile::tempdir().unwrap();
-    let team = Team::start(folder.path()).await;
+    let team = Team::start(folder.path(), now).await;
     let proposal = json!({"service": "shop", "files": route("https://one.example/hook")});
     let (_, proposed) = team.post(AUTHOR, "/api/v1/changes", proposal).await;
     let (id, digest) = (proposed["id"].as_str().unwrap(), proposed["digest"].clone());

@@ -13,6 +13,7 @@ mod declared;
 mod environment;
 mod first;
 mod order;
+mod review;
 mod summaries;
 mod trend;
 mod way;
@@ -32,6 +33,7 @@ impl MigratorTrait for Migrator {
             Box::new(Step { name: "0007_acknowledged", statements: acknowledged::STATEMENTS }),
             Box::new(Step { name: "0010_trend", statements: trend::STATEMENTS }),
             Box::new(Step { name: "0013_order", statements: order::STATEMENTS }),
+            Box::new(Step { name: "0014_review", statements: review::STATEMENTS }),
         ]
     }
 }

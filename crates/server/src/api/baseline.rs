@@ -61,7 +61,7 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 impl Verdicts {
-    fn add(&mut self, other: Verdicts) {
+    pub(super) fn add(&mut self, other: Verdicts) {
         self.met += other.met;
         self.not_met += other.not_met;
         self.unknown += other.unknown;

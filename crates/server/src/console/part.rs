@@ -143,6 +143,17 @@ pub(super) fn ordered(order: &crate::api::order::Row, step: &crate::api::order::
     Badge { tone, word: plain(word) }
 }
 
+/// How a review stands.
+pub(super) fn review(word: &str) -> Badge {
+    let tone = match word {
+        "overdue" => "not-met",
+        "due" => "medium",
+        _ => "met",
+    };
+    let word = if word == "running" { "in time" } else { word };
+    Badge { tone, word: word.to_owned() }
+}
+
 /// The stage of an incident: only its end is good news.
 pub(super) fn stage(word: &str) -> Badge {
     let tone = match word {

@@ -463,6 +463,7 @@ pub(crate) use crate::posture::{
     figures_equal_a_full_count_after_any_moves, looks_that_meet_take_in_each_transition_once,
     the_index_follows_the_transitions_and_can_be_rebuilt, vulnerabilities_are_paged_the_worst_first,
 };
+pub(crate) use crate::review::what_was_reviewed_is_kept_until_the_next_review_is_concluded;
 
 pub(crate) async fn a_notification_is_claimed_once_and_reclaimed_after_a_crash(store: Store) {
     let alert = AlertId::mint(NOW, [3; 10]);
