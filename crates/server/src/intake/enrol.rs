@@ -22,7 +22,7 @@ use crate::tasks::Tasks;
 const MACHINE_BYTES_LIMIT: usize = 128;
 
 /// How many hosts enrol at once: anybody may ask, and each that has a key costs a signature and a write.
-pub(super) const ENROLMENTS_LIMIT: usize = 32;
+pub(super) const ENROLMENTS_LIMIT: usize = 128;
 
 /// How long one waits for its turn.
 const ENROLMENT_WAIT: std::time::Duration = std::time::Duration::from_secs(10);

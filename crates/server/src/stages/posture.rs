@@ -6,6 +6,9 @@ use tokio::time::Instant;
 
 use super::{Context, Error, Look};
 
+/// How many times as long as a look took the intake is left alone after it.
+const INTAKE_SHARE: u32 = 2;
+
 pub(super) async fn look(context: Context) -> Result<Look, Error> {
     let store = &context.store;
     let mut more = Look::Done;
@@ -23,9 +26,11 @@ pub(super) async fn look(context: Context) -> Result<Look, Error> {
         if taken.more {
             more = Look::More;
         }
-        // While a fleet enrols there is always more: half of the time is the intake's, and what
-        // gathers meanwhile is taken in at once.
-        tokio::time::sleep(began.elapsed()).await;
+        // While a fleet enrols there is always more: most of the time is the intake's, and what
+        // gathers meanwhile is taken in at once. Where a whole look's worth waits, nothing is won by waiting.
+        if !taken.more {
+            tokio::time::sleep(began.elapsed() * INTAKE_SHARE).await;
+        }
     }
     Ok(more)
 }

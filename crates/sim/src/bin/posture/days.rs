@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::fleet::{BASELINE, Fleet, now, rule};
 use crate::volume::volume;
-use crate::{Failure, say, seconds};
+use crate::{Failure, goal, say, seconds};
 
 /// How many hosts talk at once.
 const AT_ONCE: usize = 256;
@@ -24,6 +24,12 @@ const AT_ONCE: usize = 256;
 /// How many of its verdicts change on a host each day: 5 %, in two reports.
 const CHANGES: u32 = RULES / 20;
 const REPORTS: u32 = 2;
+
+/// How many assets are to enrol in a second, with their first report.
+const ENROLMENT_GOAL: f64 = 500.0;
+
+/// How many builds a fleet of the default size has at least.
+const BUILDS_GOAL: i64 = 50_000;
 
 /// The sections of an image, made once: that is the hosts' work, not the server's.
 struct Sections {
@@ -103,6 +109,10 @@ async fn each<T>(fleet: &Fleet, act: impl AsyncFn(u32) -> Result<T, Failure>) ->
     Ok(results)
 }
 
+fn rate(count: u64, time: std::time::Duration) -> f64 {
+    count as f64 / time.as_secs_f64()
+}
+
 /// Every host enrols and tells all that it has.
 pub(crate) async fn enrol(fleet: &Fleet) -> Result<(), Failure> {
     let hosts = u64::from(fleet.population.hosts);
@@ -128,10 +138,11 @@ pub(crate) async fn enrol(fleet: &Fleet) -> Result<(), Failure> {
     say(
         "enrolling all from empty",
         &format!(
-            "{:.0} assets/s ({}); all of it counted after {}",
-            hosts as f64 / taken.as_secs_f64(),
+            "{:.0} assets/s ({}); all of it counted after {}; {}",
+            rate(hosts, taken),
             seconds(taken),
-            seconds(counted)
+            seconds(counted),
+            goal(&format!(">= {ENROLMENT_GOAL} assets/s"), rate(hosts, taken) >= ENROLMENT_GOAL)
         ),
     );
     say(
@@ -191,11 +202,50 @@ pub(crate) async fn compare(fleet: &Fleet) -> Result<(), Failure> {
         "what there is",
         &format!(
             "{builds} builds, {rows} rules, {pairs} vulnerabilities of source packages, {:.0} on each asset; \
-             the figures equal the population's own count",
-            affected as f64 / f64::from(population.hosts)
+             the figures equal the population's own count; {}",
+            affected as f64 / f64::from(population.hosts),
+            goal(&format!(">= {BUILDS_GOAL} builds"), builds >= BUILDS_GOAL)
         ),
     );
     Ok(())
+}
+
+/// A check-in of a host that told everything in `turn + 1` reports.
+fn heartbeat(of: &Sections, host: u32, turn: u32, checkpoint: u64) -> Heartbeat {
+    Heartbeat {
+        wire: VERSION,
+        epoch: 1,
+        sequence: u64::from(turn) + 1,
+        root: of.root(host, turn),
+        policy: None,
+        at: now(),
+        checkpoint,
+    }
+}
+
+/// Packed check-ins of the first hosts after the day, with nothing new.
+pub(crate) async fn checkins(fleet: &Fleet, hosts: u32) -> Result<Vec<(u32, Vec<u8>)>, Failure> {
+    let head = fleet.app.web.store.checkpoint().await?.map_or(0, |head| head.size);
+    let body = |host: u32| {
+        let of = Sections::of(fleet.population.image(host), fleet)?;
+        Ok((host, pack(&heartbeat(&of, host, REPORTS, head))?))
+    };
+    (0..hosts).map(body).collect()
+}
+
+/// Packed reports of the first hosts after the day: what changed in its second half is as it was.
+pub(crate) fn later_reports(fleet: &Fleet, hosts: u32) -> Result<Vec<(u32, Vec<u8>)>, Failure> {
+    let population = fleet.population;
+    let body = |host: u32| {
+        let of = Sections::of(population.image(host), fleet)?;
+        let looks = (CHANGES / REPORTS..CHANGES).map(|nth| {
+            let number = population.changing(host, nth);
+            look(fleet, number, population.verdict(host, number, 0))
+        });
+        let report = report(&of, host, REPORTS + 1, looks.collect::<Result<_, Failure>>()?);
+        Ok((host, pack(&Batch { wire: VERSION, reports: vec![report] })?))
+    };
+    (0..hosts).map(body).collect()
 }
 
 /// Every host checks in, and has nothing new.
@@ -208,24 +258,16 @@ pub(crate) async fn unchanged(fleet: &Fleet) -> Result<(), Failure> {
     let began = Instant::now();
     each(fleet, async |host| {
         let of = sections.get(&fleet.population.image(host)).ok_or("a host without an image")?;
-        let heartbeat = Heartbeat {
-            wire: VERSION,
-            epoch: 1,
-            sequence: 1,
-            root: of.root(host, 0),
-            policy: None,
-            at: now(),
-            checkpoint: head,
-        };
         let peer = peers.get(host as usize).ok_or("a host that never enrolled")?;
-        let answer: Answer = unpack(&fleet.ask("/agent/v1/heartbeat", Some(peer), pack(&heartbeat)?).await?)?;
+        let body = pack(&heartbeat(of, host, 0, head))?;
+        let answer: Answer = unpack(&fleet.ask("/agent/v1/heartbeat", Some(peer), body).await?)?;
         if answer.wanted.is_empty() { Ok(()) } else { Err("an unchanged host was asked for more".into()) }
     })
     .await?;
     let taken = began.elapsed();
     let beats = volume(&web.store).await?.since(before);
     let before = volume(&web.store).await?;
-    web.last_seen.flush(&web.store, "bench", now()).await?;
+    web.last_seen.flush(&web.store, "bench", now(), std::time::Duration::from_secs(30)).await?;
     let flushed = volume(&web.store).await?.since(before);
     let shards = web.store.shards(bartizan_store::log::Log::Transition).await?.len() as u64;
     if beats.rows != 0 || flushed.rows != shards {
@@ -237,10 +279,11 @@ pub(crate) async fn unchanged(fleet: &Fleet) -> Result<(), Failure> {
     say(
         "unchanged check-ins of all",
         &format!(
-            "{:.0} check-ins/s, no row; writing down who was heard: {} rows, {} bytes",
-            f64::from(fleet.population.hosts) / taken.as_secs_f64(),
+            "{:.0} check-ins/s, no row; writing down who was heard: {} rows, {} bytes; {}",
+            rate(fleet.population.hosts.into(), taken),
             flushed.rows,
-            flushed.bytes
+            flushed.bytes,
+            goal("no row but one for each shard", beats.rows == 0 && flushed.rows == shards)
         ),
     );
     Ok(())

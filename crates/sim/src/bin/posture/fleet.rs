@@ -187,6 +187,18 @@ impl Fleet {
         answer(tokio::spawn(self.agents.clone().oneshot(request)).await??).await
     }
 
+    /// A request of a host that has enrolled, to be handed to the agents' router.
+    pub(crate) fn request(&self, path: &str, host: u32, body: Vec<u8>) -> Result<Request<Body>, Failure> {
+        let peer = self.peers.get().and_then(|peers| peers.get(host as usize)).cloned();
+        let connection = Connection { address: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)), peer };
+        Ok(Request::post(path).extension(connection).body(Body::from(body))?)
+    }
+
+    /// Hands a request to the agents' router.
+    pub(crate) async fn answered(&self, request: Request<Body>) -> Result<Vec<u8>, Failure> {
+        answer(self.agents.clone().oneshot(request).await?).await
+    }
+
     /// Asks for a page as somebody who is signed in, on the server's own machine and by its name there.
     pub(crate) async fn page(&self, path: &str, cookie: &str) -> Result<Vec<u8>, Failure> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));

@@ -5,6 +5,7 @@
 //! is made in this process, too. Each figure is held against the population's own count.
 #![expect(clippy::print_stdout, reason = "a benchmark talks to the person who runs it")]
 
+mod allocations;
 mod days;
 mod fleet;
 mod pages;
@@ -28,6 +29,9 @@ const SEED: u64 = 2_026;
 
 /// How soon an advisory is to be in the figures.
 const NEWS_GOAL: Duration = Duration::from_secs(1);
+
+#[global_allocator]
+static ALLOCATOR: allocations::Counting = allocations::Counting;
 
 struct Arguments {
     hosts: u32,
@@ -67,6 +71,11 @@ fn arguments() -> Result<Arguments, Failure> {
 /// One line of the report.
 fn say(what: &str, figure: &str) {
     println!("{what:<44} {figure}");
+}
+
+/// What a figure was to be, and whether it is.
+fn goal(wanted: &str, is_met: bool) -> String {
+    format!("goal {wanted}: {}", if is_met { "met" } else { "missed" })
 }
 
 fn seconds(time: Duration) -> String {
@@ -112,6 +121,7 @@ async fn measure(population: Population, place: Place, folder: &std::path::Path)
     pages::show(&fleet).await?;
     days::changes(&fleet).await?;
     pages::show(&fleet).await?;
+    allocations::show(&fleet).await?;
     fleet.stop().await
 }
 
@@ -132,15 +142,14 @@ async fn news(fleet: &Fleet, folder: &std::path::Path) -> Result<(), Failure> {
         .await?;
     let shown = began.elapsed();
     let share = 100 * hit / u64::from(population.hosts);
-    let word = if shown < NEWS_GOAL { "met" } else { "missed" };
     say(
         &format!("an advisory that hits {hit} assets ({share}%)"),
         &format!(
-            "{} until the figures show it, of which import {}, judging and counting {}; goal < {}: {word}",
+            "{} until the figures show it, of which import {}, judging and counting {}; {}",
             seconds(shown),
             seconds(imported),
             seconds(shown - imported),
-            seconds(NEWS_GOAL),
+            goal(&format!("< {}", seconds(NEWS_GOAL)), shown < NEWS_GOAL),
         ),
     );
     fleet.settle().await?;
