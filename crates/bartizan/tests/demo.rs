@@ -22,7 +22,7 @@ const LIMIT: Duration = Duration::from_secs(180);
 
 /// What the story tells of, in its order.
 const TURNS: [&str; 8] =
-    ["Drift", "Vulnerability", "Break-in", "Incident", "Health", "Update", "Change", "Silence"];
+    ["Drift", "Vulnerability", "Break-in", "Incident", "Health", "Update", "Change", "Absence"];
 
 fn program(state: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bartizan"));

@@ -23,6 +23,7 @@ use crate::order::Orders;
 use crate::policy::Policies;
 use crate::tasks::Tasks;
 
+mod absence;
 pub mod acceptance;
 pub mod alert;
 pub(crate) mod asset;
@@ -35,7 +36,6 @@ mod order;
 pub(crate) mod person;
 mod posture;
 pub(crate) mod review;
-mod silence;
 mod trend;
 
 /// The acts that stages other than the alert stage rule on, by how their names begin.
@@ -110,8 +110,8 @@ pub async fn start(context: &Context, tasks: &Tasks) {
     let reviews = move |context| review::look(context, Arc::clone(&memory));
     spawn("review", context, tasks, &stop, |bells| &bells.review, reviews).await;
     spawn("ledger", context, tasks, &stop, |bells| &bells.ledger, ledger::look).await;
-    let (silence, ends) = (context.clone(), stop.clone());
-    tasks.start("silence", async move { silence::run(silence, ends).await }).await;
+    let (absence, ends) = (context.clone(), stop.clone());
+    tasks.start("absence", async move { absence::run(absence, ends).await }).await;
     let context = context.clone();
     tasks.start("trend", async move { trend::run(context, stop).await }).await;
 }

@@ -1,4 +1,4 @@
-//! Who is silent, laid over the posture when it is read: what was met there is unknown since they
+//! Who is absent, laid over the posture when it is read: what was met there is unknown since they
 //! were last heard of. No verdict is rewritten, so that a host that is heard again stands as it
 //! stood; what was not met stays so, with its age.
 
@@ -11,21 +11,21 @@ use bartizan_core::verdict::{Reason, Verdict};
 use bartizan_store::posture::count::Standings;
 use bartizan_store::{Error, Store};
 
-/// The overlay as it is now; the silence stage alone writes it.
+/// The overlay as it is now; the absence stage alone writes it.
 #[derive(Clone, Debug, Default)]
 pub struct Stale(Arc<RwLock<Arc<Overlay>>>);
 
-/// The silent assets, and what of theirs was met.
+/// The absent assets, and what of theirs was met.
 #[derive(Clone, Debug, Default)]
 pub struct Overlay {
-    assets: BTreeMap<AssetNumber, Silent>,
+    assets: BTreeMap<AssetNumber, Absent>,
     /// On how many of them each subject was met.
     met: BTreeMap<SubjectNumber, u64>,
 }
 
-/// One silent asset.
+/// One absent asset.
 #[derive(Clone, Debug)]
-struct Silent {
+struct Absent {
     heard: Timestamp,
     met: Vec<SubjectNumber>,
 }
@@ -36,43 +36,54 @@ impl Stale {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Takes who is silent, each with when it was last heard of. Records are read of those alone
-    /// who fell silent since: nobody silent reports another verdict. Whether anything changed.
-    pub(crate) async fn set(
+    /// Takes who came to be absent, each with when it was last heard of, and who is there again. Records are
+    /// read of those alone who came: nobody absent reports another verdict. Whether anything changed.
+    pub(crate) async fn change(
         &self,
         store: &Store,
-        silent: &BTreeMap<AssetNumber, Timestamp>,
+        came: &[(AssetNumber, Timestamp)],
+        went: &[AssetNumber],
     ) -> Result<bool, Error> {
         let held = self.read();
-        let same = |(number, heard): (&AssetNumber, &Timestamp)| held.since(*number) == Some(*heard);
-        if held.assets.len() == silent.len() && silent.iter().all(same) {
+        let mut fresh = Vec::new();
+        for (number, heard) in came.iter().filter(|(number, heard)| held.since(*number) != Some(*heard)) {
+            let record = store.record(*number).await?;
+            let met = record.verdicts().filter(|(_, standing)| standing.verdict == Verdict::Met);
+            fresh.push((*number, Absent { heard: *heard, met: met.map(|(subject, _)| subject).collect() }));
+        }
+        if fresh.is_empty() && went.iter().all(|number| held.since(*number).is_none()) {
             return Ok(false);
         }
-        let mut next = Overlay::default();
-        for (number, heard) in silent {
-            let known = held.assets.get(number).filter(|known| known.heard == *heard);
-            let met = match known {
-                Some(known) => known.met.clone(),
-                None => {
-                    let record = store.record(*number).await?;
-                    let met = record.verdicts().filter(|(_, standing)| standing.verdict == Verdict::Met);
-                    met.map(|(subject, _)| subject).collect()
-                }
-            };
-            for subject in &met {
-                *next.met.entry(*subject).or_default() += 1;
-            }
-            next.assets.insert(*number, Silent { heard: *heard, met });
+        drop(held);
+        let mut held = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        // Whoever reads it meanwhile keeps it as it was.
+        let overlay = Arc::make_mut(&mut held);
+        for number in went.iter().chain(fresh.iter().map(|(number, _)| number)) {
+            overlay.remove(*number);
         }
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
+        for (number, absent) in fresh {
+            for subject in &absent.met {
+                *overlay.met.entry(*subject).or_default() += 1;
+            }
+            overlay.assets.insert(number, absent);
+        }
         Ok(true)
     }
 }
 
 impl Overlay {
+    fn remove(&mut self, number: AssetNumber) {
+        let Some(absent) = self.assets.remove(&number) else { return };
+        for subject in absent.met {
+            if let Some(count) = self.met.get_mut(&subject) {
+                *count = count.saturating_sub(1);
+            }
+        }
+    }
+
     /// Since when what an asset tells is stale; none where it is heard of.
     pub fn since(&self, number: AssetNumber) -> Option<Timestamp> {
-        self.assets.get(&number).map(|silent| silent.heard)
+        self.assets.get(&number).map(|absent| absent.heard)
     }
 
     /// How a rule stands on an asset, with the overlay over it.

@@ -26,7 +26,7 @@ use bartizan_wire::report::{Loss, Outcome};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
-/// A pace at which a test can wait for silence.
+/// A pace at which a test can wait for absence.
 const PACING: Pacing = Pacing { interval: Duration::from_millis(300), flush: Duration::from_millis(500) };
 
 /// How long anything may take.
@@ -97,13 +97,13 @@ async fn who_falls_silent_is_missed_until_heard_again_and_who_was_retired_is_not
     app.web.store.commit_assets(&retire, now()).await.unwrap();
     let silent = host(folder.path(), &way, "silent").await;
 
-    let alert = until(&app, Kind::Silence, |alert| alert.stage == Stage::Open).await;
+    let alert = until(&app, Kind::Absence, |alert| alert.stage == Stage::Open).await;
     let places = app.web.store.alert_places(alert.id).await.unwrap();
     let missed: Vec<_> = places.iter().map(|place| place.asset).collect();
     assert_eq!(missed, [silent.asset()], "the retired one is missed by nobody");
 
     silent.heartbeat(now()).await.unwrap();
-    let ended = until(&app, Kind::Silence, |alert| matches!(alert.stage, Stage::Resolved { .. })).await;
+    let ended = until(&app, Kind::Absence, |alert| matches!(alert.stage, Stage::Resolved { .. })).await;
     assert_eq!(ended.id, alert.id);
     let report = retired.compose(Facts::default(), Vec::new(), now());
     retired.send(&report).await.unwrap_err();

@@ -147,6 +147,14 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
+    /// Whose life changed, from a number of that log on, in their order.
+    pub async fn asset_lives(&self, from: i64, limit: usize) -> Result<Vec<(i64, AssetNumber)>, Error> {
+        let reading = self.reading("read whose life changed");
+        let sql = "SELECT seq, number FROM asset_life WHERE seq >= $1 ORDER BY seq LIMIT $2";
+        let rows = reading.all(sql, [from.into(), (limit as i64).into()]).await?;
+        rows.iter().map(|row| Ok((row.get(0)?, row.number(1)?))).collect()
+    }
+
     /// Assets by name; more than one host may bear the same.
     pub async fn assets_named(&self, name: &str) -> Result<Vec<Asset>, Error> {
         let sql = format!("SELECT {COLUMNS} FROM asset WHERE name = $1 ORDER BY number LIMIT {PAGE_LIMIT}");
@@ -240,6 +248,14 @@ impl Store {
             }
             let body = serde_json::json!({"asset": asset.id, "life": life.as_str()}).to_string();
             tx.stage("asset", "asset_life", now, &Body::Open(body)).await?;
+        }
+        if !batch.lives.is_empty() {
+            let first = tx.take_numbers(Log::Life, 0, batch.lives.len()).await?;
+            let row = |(seq, (asset, life)): (i64, &(Asset, Life))| {
+                vec![seq.into(), i64::from(asset.number).into(), life.as_str().into(), ms(now)]
+            };
+            let rows: Vec<_> = (first..).zip(&batch.lives).map(row).collect();
+            tx.insert("asset_life (seq, number, life, at)", &rows, "").await?;
         }
         for (seq, outcome, salt) in &batch.ruled {
             tx.rule(*seq, outcome, now, *salt).await?;

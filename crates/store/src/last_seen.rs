@@ -31,9 +31,19 @@ impl Store {
 
     /// When each asset was last heard of by any replica: milliseconds by number, 0 for never.
     pub async fn last_seen(&self) -> Result<BTreeMap<AssetNumber, Timestamp>, Error> {
+        Ok(self.last_seen_but("").await?.0)
+    }
+
+    /// The same without what this replica wrote itself, and when each row was written.
+    pub async fn last_seen_but(
+        &self,
+        replica: &str,
+    ) -> Result<(BTreeMap<AssetNumber, Timestamp>, Vec<Timestamp>), Error> {
         let reading = self.reading("read when assets were last heard of");
-        let mut times: BTreeMap<AssetNumber, Timestamp> = BTreeMap::new();
-        for row in reading.all("SELECT shard, seen FROM last_seen", []).await? {
+        let (mut times, mut written): (BTreeMap<AssetNumber, Timestamp>, _) = (BTreeMap::new(), Vec::new());
+        let sql = "SELECT shard, seen, at FROM last_seen WHERE replica <> $1";
+        for row in reading.all(sql, [replica.into()]).await? {
+            written.push(row.time(2)?);
             let shard: u32 = row.number(0)?;
             let packed: Vec<u8> = row.get(1)?;
             let bytes = zstd::bulk::decompress(&packed, 8 << SHARD_BITS);
@@ -47,7 +57,7 @@ impl Store {
                 }
             }
         }
-        Ok(times)
+        Ok((times, written))
     }
 
     /// Deletes what other replicas wrote before a time: whoever does so holds what they heard.

@@ -25,6 +25,8 @@ pub enum Log {
     Subject,
     Tuple,
     Ledger,
+    /// Assets whose life changed.
+    Life,
 }
 
 impl Log {
@@ -41,6 +43,7 @@ impl Log {
             Log::Subject => "subject",
             Log::Tuple => "tuple",
             Log::Ledger => "ledger",
+            Log::Life => "life",
         }
     }
 }

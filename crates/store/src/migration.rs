@@ -12,6 +12,7 @@ mod acknowledged;
 mod declared;
 mod environment;
 mod first;
+mod life;
 mod order;
 mod review;
 mod summaries;
@@ -31,6 +32,7 @@ impl MigratorTrait for Migrator {
             Box::new(Step { name: "0005_summaries", statements: summaries::STATEMENTS }),
             Box::new(Step { name: "0006_declared", statements: declared::STATEMENTS }),
             Box::new(Step { name: "0007_acknowledged", statements: acknowledged::STATEMENTS }),
+            Box::new(Step { name: "0008_life", statements: life::STATEMENTS }),
             Box::new(Step { name: "0010_trend", statements: trend::STATEMENTS }),
             Box::new(Step { name: "0013_order", statements: order::STATEMENTS }),
             Box::new(Step { name: "0014_review", statements: review::STATEMENTS }),

@@ -25,7 +25,7 @@ impl Transaction {
 }
 
 impl Store {
-    /// Appends signals that the server itself noticed (silence, a clock).
+    /// Appends signals that the server itself noticed (absence, a clock).
     pub async fn append_signals(&self, signals: &[(AssetNumber, Signal)]) -> Result<(), Error> {
         let tx = self.begin("append signals").await?;
         let signals: Vec<(AssetNumber, &Signal)> =

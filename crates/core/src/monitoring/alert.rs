@@ -121,7 +121,7 @@ impl Group {
 
     /// The key under which its open alert is found.
     pub fn key(&self) -> Digest {
-        let parts = [self.kind.as_str(), &self.subject, &self.service, &self.environment];
+        let parts = [self.kind.key(), &self.subject, &self.service, &self.environment];
         Digest::derived("alert", parts.map(Value::from))
     }
 }

@@ -24,8 +24,10 @@ pub enum Kind {
     Health,
     /// A detection rule matched events.
     Detection,
-    /// An asset that should report does not.
-    Silence,
+    /// An asset that should report does not. Earlier programs wrote `silence`, which is also the word for
+    /// what people mute.
+    #[serde(alias = "silence")]
+    Absence,
     /// Observations were dropped.
     Loss,
     /// An agent saw a ledger that is not the one it saw before.
@@ -99,13 +101,23 @@ impl Kind {
             Kind::Vulnerability => "vulnerability",
             Kind::Health => "health",
             Kind::Detection => "detection",
-            Kind::Silence => "silence",
+            Kind::Absence => "absence",
             Kind::Loss => "loss",
             Kind::Fork => "fork",
             Kind::Clone => "clone",
             Kind::Clock => "clock",
             Kind::Acceptance => "acceptance",
             Kind::Order => "order",
+        }
+    }
+}
+
+impl Kind {
+    /// Its word in the keys of alerts, which outlive the words that people read.
+    pub const fn key(self) -> &'static str {
+        match self {
+            Kind::Absence => "silence",
+            kind => kind.as_str(),
         }
     }
 }

@@ -18,7 +18,7 @@ use super::people::{APPROVER, AUTHOR, LEAD, People, REVIEWER};
 use super::resident::Event;
 use super::{Error, Tell};
 
-/// How long one turn may wait for what the server makes of it: silence takes the longest.
+/// How long one turn may wait for what the server makes of it: absence takes the longest.
 const LIMIT: Duration = Duration::from_secs(90);
 
 /// The most alerts and incidents that are looked through.
@@ -51,7 +51,7 @@ pub(super) struct Story<'a> {
 impl Story<'_> {
     /// Tells it from beginning to end.
     pub(super) async fn run(&self) -> Result<(), Error> {
-        // Silence is noticed by its length alone: it begins first and is told when it is missed.
+        // Absence is noticed by its length alone: it begins first and is told when it is missed.
         self.fleet.befall(SILENT, Event::FallsSilent).await?;
         self.drift().await?;
         self.pause().await;
@@ -152,9 +152,9 @@ impl Story<'_> {
     }
 
     async fn missed(&self) -> Result<(), Error> {
-        let alert = self.alert(|alert| alert.group.kind == Kind::Silence).await?;
+        let alert = self.alert(|alert| alert.group.kind == Kind::Absence).await?;
         self.say(
-            "Silence",
+            "Absence",
             &format!("{SILENT} said nothing since the beginning, and that is a fault: {alert}"),
         );
         Ok(())

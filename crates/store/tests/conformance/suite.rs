@@ -347,7 +347,7 @@ pub(crate) async fn open_alerts_are_counted_and_searched_beyond_a_page(store: St
     let asset = enrol(&store, 1).await;
     let mut batch = Batch::default();
     for number in 0..=u16::try_from(bartizan_store::alert::PAGE_LIMIT).unwrap() {
-        let kind = if number == 0 { Kind::Silence } else { Kind::Deviation };
+        let kind = if number == 0 { Kind::Absence } else { Kind::Deviation };
         let signal = Signal { kind, subject: format!("r{number}"), ..signal(&asset) };
         let [high, low] = number.to_be_bytes();
         let id = AlertId::mint(later(u32::from(number)), [high, low, 0, 0, 0, 0, 0, 0, 0, 0]);
@@ -366,7 +366,7 @@ pub(crate) async fn open_alerts_are_counted_and_searched_beyond_a_page(store: St
     let open = bartizan_store::alert::PAGE_LIMIT as u64 + 1;
     assert_eq!(store.open_alert_counts().await.unwrap(), (open, open - 1));
     // The one that is silent is the oldest: it lies beyond the newest page.
-    assert_eq!(store.firing_assets(Kind::Silence).await.unwrap(), [asset.id].into());
+    assert_eq!(store.firing_assets(Kind::Absence).await.unwrap(), [asset.id].into());
 }
 
 async fn open_alert(store: &Store, asset: &Asset, number: u8) -> alert::Alert {
