@@ -11,6 +11,7 @@ use crate::time::Timestamp;
 use crate::verdict::{Reason, Verdict};
 
 mod codec;
+pub mod fold;
 pub mod index;
 
 pub use codec::Malformed;

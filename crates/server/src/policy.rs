@@ -9,6 +9,7 @@ use bartizan_core::configuration::baseline::{Baseline, Fix};
 use bartizan_core::configuration::enforcement::{self, Enforcement};
 use bartizan_core::digest::Digest;
 use bartizan_core::document::Document;
+use bartizan_core::monitoring::route::Routes;
 use bartizan_core::selector::Selector;
 use bartizan_core::severity::Severity;
 use bartizan_core::time::{Duration, Timestamp};
@@ -52,6 +53,8 @@ pub struct Environment {
     policies: RwLock<BTreeMap<Vec<usize>, Arc<Policy>>>,
     /// Which rules' fixes are to be made, and on whom.
     pub enforcements: Vec<Enforced>,
+    /// Where alerts go, by the routes' names; a route that can't be read says why.
+    pub(crate) routes: Vec<(String, Result<Routes, String>)>,
 }
 
 /// An `Enforcement` document, and the assets that it is about.
@@ -127,6 +130,7 @@ impl Policies {
         let all: Vec<Document> = applied.into_iter().map(|applied| applied.document).collect();
         let enforcements = all.iter().filter(|document| document.kind == enforcement::KIND);
         let enforcements = enforcements.filter_map(enforced).collect();
+        let routes = all.iter().filter(|document| document.kind == "Route").map(route).collect();
         let ours = |document: &Document| AGENT_KINDS.contains(&document.kind.as_str());
         let documents: Vec<Arc<Document>> = all.into_iter().filter(ours).map(Arc::new).collect();
         let mut rules = Rules::new();
@@ -153,7 +157,7 @@ impl Policies {
             }
         }
         let (rules, policies) = (Arc::new(rules), RwLock::default());
-        Ok(Environment { etag, documents, rules, policies, enforcements })
+        Ok(Environment { etag, documents, rules, policies, enforcements, routes })
     }
 
     /// What people have to know of a rule, whichever environment holds it.
@@ -182,7 +186,22 @@ impl Policies {
     }
 }
 
+/// A route's name, and what it says or why it can't be read: it was good when it was applied, so a newer
+/// program wrote it.
+fn route(document: &Document) -> (String, Result<Routes, String>) {
+    let read = Routes::from_document(document).map_err(|fault| fault.to_string());
+    if let Err(problem) = &read {
+        tracing::error!(document.name = document.name, problem, "can't read a route: it tells nobody");
+    }
+    (document.name.clone(), read)
+}
+
 impl Environment {
+    /// The routes that can be read, by name.
+    pub fn routes(&self) -> impl Iterator<Item = &Routes> {
+        self.routes.iter().filter_map(|(_, read)| read.as_ref().ok())
+    }
+
     /// The digest over all documents.
     pub const fn etag(&self) -> Digest {
         self.etag

@@ -35,6 +35,7 @@ mod notification;
 mod order;
 pub(crate) mod person;
 mod posture;
+mod retention;
 pub(crate) mod review;
 mod trend;
 
@@ -102,7 +103,9 @@ pub async fn start(context: &Context, tasks: &Tasks) {
     spawn("change", context, tasks, &stop, |bells| &bells.change, change::look).await;
     spawn("person", context, tasks, &stop, |bells| &bells.person, person::look).await;
     spawn("incident", context, tasks, &stop, |bells| &bells.incident, incident::look).await;
-    spawn("notification", context, tasks, &stop, |bells| &bells.notification, notification::look).await;
+    let told = notification::route::Told::default();
+    let notifications = move |context| notification::look(context, Arc::clone(&told));
+    spawn("notification", context, tasks, &stop, |bells| &bells.notification, notifications).await;
     let memory = Arc::default();
     let orders = move |context| order::look(context, Arc::clone(&memory));
     spawn("order", context, tasks, &stop, |bells| &bells.order, orders).await;
@@ -110,6 +113,8 @@ pub async fn start(context: &Context, tasks: &Tasks) {
     let reviews = move |context| review::look(context, Arc::clone(&memory));
     spawn("review", context, tasks, &stop, |bells| &bells.review, reviews).await;
     spawn("ledger", context, tasks, &stop, |bells| &bells.ledger, ledger::look).await;
+    let (retention, ends) = (context.clone(), stop.clone());
+    tasks.start("retention", async move { retention::run(retention, ends).await }).await;
     let (absence, ends) = (context.clone(), stop.clone());
     tasks.start("absence", async move { absence::run(absence, ends).await }).await;
     let context = context.clone();

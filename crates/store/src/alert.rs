@@ -103,11 +103,20 @@ impl Store {
         Ok(firing)
     }
 
-    /// Alerts that changed at or after a time, for whoever tells people of them.
-    pub async fn alerts_changed(&self, since: Timestamp) -> Result<Vec<Alert>, Error> {
+    /// Alerts that are open or changed at or after a time, the oldest first: those after the last of the page
+    /// before, at most [`PAGE_LIMIT`].
+    pub async fn alerts_changed(
+        &self,
+        since: Timestamp,
+        after: Option<(Timestamp, AlertId)>,
+    ) -> Result<Vec<Alert>, Error> {
         let reading = self.reading("list alerts");
-        let sql = "SELECT body FROM alert WHERE open = 1 OR changed_at >= $1 ORDER BY opened_at, id";
-        reading.all(sql, [ms(since)]).await?.iter().map(read).collect()
+        let sql = "SELECT body FROM alert
+                   WHERE (open = 1 OR changed_at >= $1) AND (opened_at, id) > ($2, $3)
+                   ORDER BY opened_at, id LIMIT $4";
+        let after = after.map_or((i64::MIN, String::new()), |(at, id)| (at.as_millis(), id.to_string()));
+        let values = [ms(since), after.0.into(), after.1.into(), (PAGE_LIMIT as i64).into()];
+        reading.all(sql, values).await?.iter().map(read).collect()
     }
 
     /// The places of an alert, at most [`PAGE_LIMIT`].

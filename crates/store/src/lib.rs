@@ -31,6 +31,7 @@ pub mod order;
 pub mod person;
 pub mod posture;
 pub mod report;
+pub mod retention;
 pub mod review;
 pub mod schema;
 pub mod secret;

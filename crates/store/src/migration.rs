@@ -9,6 +9,7 @@ use sea_orm_migration::prelude::*;
 
 mod access;
 mod acknowledged;
+mod count;
 mod declared;
 mod environment;
 mod first;
@@ -34,6 +35,7 @@ impl MigratorTrait for Migrator {
             Box::new(Step { name: "0007_acknowledged", statements: acknowledged::STATEMENTS }),
             Box::new(Step { name: "0008_life", statements: life::STATEMENTS }),
             Box::new(Step { name: "0010_trend", statements: trend::STATEMENTS }),
+            Box::new(Step { name: "0011_count", statements: count::STATEMENTS }),
             Box::new(Step { name: "0013_order", statements: order::STATEMENTS }),
             Box::new(Step { name: "0014_review", statements: review::STATEMENTS }),
         ]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bartizan_core::monitoring::alert::{Alert, Stage};
 use bartizan_core::monitoring::notification::{Due, Sent, due, idempotency_key};
-use bartizan_core::monitoring::route::{Destination, Receiver, Routes};
+use bartizan_core::monitoring::route::{Destination, Receiver};
 use bartizan_core::monitoring::silence::Silence;
 use bartizan_core::time::{self, Timestamp};
 use bartizan_store::notification::Notification;
@@ -12,6 +12,8 @@ use futures::StreamExt as _;
 
 use super::{Context, Error, Look};
 use crate::channels::{Message, Way};
+
+pub(super) mod route;
 
 /// How long one attempt has before another replica may take it over.
 const CLAIM: time::Duration = time::Duration::from_secs(60);
@@ -31,8 +33,9 @@ const ATTEMPT_LIMIT: Duration = Duration::from_secs(45);
 /// The longest wait between attempts.
 const RETRY_LIMIT: Duration = Duration::from_secs(900);
 
-pub(super) async fn look(context: Context) -> Result<Look, Error> {
+pub(super) async fn look(context: Context, told: route::Told) -> Result<Look, Error> {
     let now = context.ambient.now();
+    route::tell(&context, &told, now).await?;
     let mut attempts = Vec::new();
     let mut next: Option<Timestamp> = None;
     while let Some(again) = context.store.reclaim_notification(now, now.plus(CLAIM)).await? {
@@ -40,12 +43,18 @@ pub(super) async fn look(context: Context) -> Result<Look, Error> {
     }
     let silences: Vec<Silence> =
         context.store.silences(now).await?.into_iter().map(|(_, silence)| silence).collect();
-    for alert in context.store.alerts_changed(now.minus(ENDED)).await? {
-        for destination in destinations(&context, &alert).await? {
-            match claim(&context, &alert, &destination, &silences, now).await? {
-                Claim::Taken(attempt) => attempts.push(*attempt),
-                Claim::At(at) => next = Some(next.map_or(at, |next| next.min(at))),
-                Claim::Nothing => {}
+    let mut after = None;
+    loop {
+        let alerts = context.store.alerts_changed(now.minus(ENDED), after).await?;
+        let Some(last) = alerts.last() else { break };
+        after = Some((last.opened_at, last.id));
+        for alert in alerts {
+            for destination in destinations(&context, &alert).await? {
+                match claim(&context, &alert, &destination, &silences, now).await? {
+                    Claim::Taken(attempt) => attempts.push(*attempt),
+                    Claim::At(at) => next = Some(next.map_or(at, |next| next.min(at))),
+                    Claim::Nothing => {}
+                }
             }
         }
     }
@@ -73,14 +82,9 @@ enum Claim {
 
 /// Where an alert goes, by the routes of its environment.
 async fn destinations(context: &Context, alert: &Alert) -> Result<Vec<Destination>, Error> {
-    let routes = routes(context, &alert.group.environment).await?;
-    Ok(routes.iter().flat_map(|routes| routes.destinations(&alert.labels())).collect())
-}
-
-async fn routes(context: &Context, environment: &str) -> Result<Vec<Routes>, Error> {
-    let documents = context.store.documents(environment).await?;
-    let routes = documents.iter().filter(|applied| applied.document.kind == "Route");
-    Ok(routes.filter_map(|applied| Routes::from_document(&applied.document).ok()).collect())
+    let environment = context.policies.environment(&alert.group.environment).await?;
+    let labels = alert.labels();
+    Ok(environment.routes().flat_map(|routes| routes.destinations(&labels)).collect())
 }
 
 /// Claims what is due; nothing where another replica was quicker.
@@ -173,8 +177,8 @@ async fn message(
     let Some(alert) = context.store.alert(attempt.alert).await? else {
         return Ok(Err("the alert does not exist any more".to_owned()));
     };
-    let routes = routes(context, &alert.group.environment).await?;
-    let receiver = routes.iter().find_map(|routes| routes.receiver(&attempt.receiver).cloned());
+    let environment = context.policies.environment(&alert.group.environment).await?;
+    let receiver = environment.routes().find_map(|routes| routes.receiver(&attempt.receiver).cloned());
     let Some(receiver) = receiver else {
         return Ok(Err(format!("no route has a receiver `{}` any more", attempt.receiver)));
     };

@@ -17,6 +17,7 @@ mod asset;
 mod matching;
 mod order;
 mod posture;
+mod retention;
 mod review;
 mod suite;
 mod trend;
@@ -97,5 +98,10 @@ on_both! {
     matches_keep_their_first_time,
     a_match_that_comes_back_is_known_since_it_came_back,
     changed_matches_are_logged_once,
+    a_section_that_nobody_has_is_swept_and_another_stays,
+    old_signals_go_when_their_alert_has_ended,
+    sessions_and_links_go_when_they_have_expired,
+    old_changes_of_matches_go_when_every_stage_has_passed_them,
+    old_transitions_are_folded_and_the_index_is_built_from_them_anew,
     concurrent_reports_of_many_assets_number_their_transitions_in_order,
 }

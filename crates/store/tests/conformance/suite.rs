@@ -463,6 +463,12 @@ pub(crate) use crate::posture::{
     figures_equal_a_full_count_after_any_moves, looks_that_meet_take_in_each_transition_once,
     the_index_follows_the_transitions_and_can_be_rebuilt, vulnerabilities_are_paged_the_worst_first,
 };
+pub(crate) use crate::retention::{
+    a_section_that_nobody_has_is_swept_and_another_stays,
+    old_changes_of_matches_go_when_every_stage_has_passed_them, old_signals_go_when_their_alert_has_ended,
+    old_transitions_are_folded_and_the_index_is_built_from_them_anew,
+    sessions_and_links_go_when_they_have_expired,
+};
 pub(crate) use crate::review::what_was_reviewed_is_kept_until_the_next_review_is_concluded;
 
 pub(crate) async fn a_notification_is_claimed_once_and_reclaimed_after_a_crash(store: Store) {

@@ -325,6 +325,8 @@ pub(crate) async fn changes(fleet: &Fleet) -> Result<(), Failure> {
             written.bytes / changes
         ),
     );
+    fleet.settle().await?;
+    say("  until alerts and ledger have followed", &seconds(began.elapsed()));
     Ok(())
 }
 
