@@ -126,7 +126,7 @@ struct Done {
     id: String,
     scope: String,
     act: &'static str,
-    /// `accepted`, `pending` or `dry run`.
+    /// `accepted`, `pending` or `would be accepted`.
     state: &'static str,
 }
 
@@ -178,9 +178,6 @@ fn talk(line: &str) {
 
 fn propose(client: &Client, arguments: &Propose) -> Result<(), Failure> {
     let Propose { scoped, .. } = arguments;
-    if arguments.dry_run {
-        return preview(client, scoped);
-    }
     let body = json!({
         "scope": scoped.scope,
         "rule": scoped.rule,
@@ -190,6 +187,10 @@ fn propose(client: &Client, arguments: &Propose) -> Result<(), Failure> {
         "until": arguments.until,
         "owner": arguments.owner,
     });
+    if arguments.dry_run {
+        talk(&format!("the acceptance {}; it takes in:", client.rehearse(&["acceptances"], &body)?));
+        return preview(client, scoped);
+    }
     let proposed: Proposed = client.post(&["acceptances"], &body)?;
     let scope = scoped.scope.join(", ");
     let done = Done { id: proposed.id, scope, act: "propose", state: state(proposed.ruled) };
@@ -205,10 +206,7 @@ const fn state(ruled: Ruled) -> &'static str {
 
 fn act(client: &Client, arguments: &Act, act: &'static str, body: &Value) -> Result<(), Failure> {
     let acceptance: Described = client.get(&["acceptances", &arguments.one.id], &[])?;
-    let state = match arguments.dry_run {
-        true => "dry run",
-        false => state(client.post(&["acceptances", &acceptance.row.id, act], body)?),
-    };
+    let state = client.act(&["acceptances", &acceptance.row.id, act], body, arguments.dry_run)?;
     let done = Done { id: acceptance.row.id, scope: acceptance.row.scope.join(", "), act, state };
     told(arguments.one.output, &done)
 }

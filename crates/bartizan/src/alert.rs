@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use bartizan_server::api::Ruled;
 use bartizan_server::api::alert::{Described, List, Row};
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -71,7 +70,7 @@ struct Done {
     id: String,
     summary: String,
     act: &'static str,
-    /// `accepted`, `pending` or `dry run`.
+    /// `accepted`, `pending` or `would be accepted`.
     state: &'static str,
 }
 
@@ -98,13 +97,7 @@ pub(crate) fn run(arguments: Arguments, client: Option<&Path>) -> Result<Answer,
 
 fn act(client: &Client, arguments: &Act, act: &'static str, body: &impl Serialize) -> Result<(), Failure> {
     let alert: Described = client.get(&["alerts", &arguments.one.id], &[])?;
-    let state = match arguments.dry_run {
-        true => "dry run",
-        false => match client.post(&["alerts", &alert.row.id, act], body)? {
-            Ruled::Accepted => "accepted",
-            Ruled::Pending => "pending",
-        },
-    };
+    let state = client.act(&["alerts", &alert.row.id, act], body, arguments.dry_run)?;
     let done = Done { id: alert.row.id, summary: alert.row.summary, act, state };
     Printer::new(arguments.one.output).print(&done, |done| {
         let row = vec![done.id.clone(), done.summary.clone(), done.act.to_owned(), done.state.to_owned()];

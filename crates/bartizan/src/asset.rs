@@ -211,7 +211,10 @@ fn act(client: &Client, verb: &str, becomes: &str, arguments: Act) -> Result<(),
     let Act { name, reason, dry_run, output } = arguments;
     let described = one(client, &name)?;
     let asset: Row = match dry_run {
-        true => described.row,
+        true => {
+            client.rehearse(&["assets", &described.row.id, verb], &Because { reason })?;
+            described.row
+        }
         false => client.post(&["assets", &described.row.id, verb], &Because { reason })?,
     };
     let became = Became { id: asset.id, name: asset.name, life: asset.life, dry_run };

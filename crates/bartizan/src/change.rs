@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use bartizan_server::api::Ruled;
 use bartizan_server::api::change::{Described, List, Proposed, Row};
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -71,14 +70,26 @@ struct Propose {
     /// The service that the change belongs to.
     #[arg(long, value_name = "SERVICE")]
     service: String,
+    /// Check the documents, say whether the change would be taken, and propose nothing.
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     output: Output,
 }
 
 #[derive(Debug, Args)]
-struct Act {
+struct Doing {
     #[command(flatten)]
     one: One,
+    /// Ask whether it would be accepted, and change nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+struct Act {
+    #[command(flatten)]
+    doing: Doing,
     /// The environment that it is on the way to.
     #[arg(long, value_name = "ENVIRONMENT", default_value = "prod")]
     target: String,
@@ -102,7 +113,7 @@ struct Test {
 #[derive(Debug, Args)]
 struct Withdraw {
     #[command(flatten)]
-    one: One,
+    doing: Doing,
     /// Why it is taken back.
     #[arg(long, value_name = "TEXT")]
     reason: String,
@@ -114,7 +125,7 @@ struct Done {
     id: String,
     act: &'static str,
     target: String,
-    /// `accepted` or `pending`.
+    /// `accepted`, `pending` or `would be accepted`.
     state: &'static str,
 }
 
@@ -136,14 +147,14 @@ pub(crate) fn run(arguments: Arguments, client: Option<&Path>) -> Result<Answer,
             let body = json!({
                 "digest": act.digest, "target": act.target, "environment": environment, "failed": failed,
             });
-            say(&client, &act.one, "test", act.target.clone(), &body)?;
+            say(&client, &act.doing, "test", act.target.clone(), &body)?;
         }
         Verb::Review(arguments) => act(&client, &arguments, "review")?,
         Verb::Approve(arguments) => act(&client, &arguments, "approve")?,
         Verb::Apply(arguments) => act(&client, &arguments, "apply")?,
         Verb::Withdraw(arguments) => {
             let body = json!({"reason": arguments.reason});
-            say(&client, &arguments.one, "withdraw", String::new(), &body)?;
+            say(&client, &arguments.doing, "withdraw", String::new(), &body)?;
         }
     }
     Ok(Answer::Answered)
@@ -152,6 +163,11 @@ pub(crate) fn run(arguments: Arguments, client: Option<&Path>) -> Result<Answer,
 fn propose(client: &Client, arguments: &Propose) -> Result<(), Failure> {
     let read = files::read(&arguments.files)?;
     let body = json!({"service": arguments.service, "files": read.files});
+    if arguments.dry_run {
+        let state = client.rehearse(&["changes"], &body)?;
+        let done = Done { id: String::new(), act: "propose", target: arguments.service.clone(), state };
+        return print(arguments.output.output, &done);
+    }
     let proposed: Proposed = client.post(&["changes"], &body)?;
     Printer::new(arguments.output.output).print(&proposed, |proposed| Rows {
         header: vec!["id", "digest"],
@@ -161,22 +177,23 @@ fn propose(client: &Client, arguments: &Propose) -> Result<(), Failure> {
 
 fn act(client: &Client, arguments: &Act, act: &'static str) -> Result<(), Failure> {
     let body = json!({"digest": arguments.digest, "target": arguments.target});
-    say(client, &arguments.one, act, arguments.target.clone(), &body)
+    say(client, &arguments.doing, act, arguments.target.clone(), &body)
 }
 
 fn say(
     client: &Client,
-    one: &One,
+    doing: &Doing,
     act: &'static str,
     target: String,
     body: &serde_json::Value,
 ) -> Result<(), Failure> {
-    let state = match client.post(&["changes", &one.id, act], body)? {
-        Ruled::Accepted => "accepted",
-        Ruled::Pending => "pending",
-    };
-    let done = Done { id: one.id.clone(), act, target, state };
-    Printer::new(one.output.output).print(&done, |done| Rows {
+    let one = &doing.one;
+    let state = client.act(&["changes", &one.id, act], body, doing.dry_run)?;
+    print(one.output.output, &Done { id: one.id.clone(), act, target, state })
+}
+
+fn print(output: Format, done: &Done) -> Result<(), Failure> {
+    Printer::new(output).print(done, |done| Rows {
         header: vec!["id", "act", "target", "state"],
         rows: vec![vec![done.id.clone(), done.act.to_owned(), done.target.clone(), done.state.to_owned()]],
     })

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bartizan_core::digest::Digest;
 use bartizan_core::error::Class;
+use bartizan_server::api::Ruled;
 use bartizan_wire::problem::Problem;
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use rustls::crypto::ring;
@@ -23,6 +24,9 @@ use crate::printer::printable;
 
 /// The client file's name in the folder of state.
 pub(crate) const FILE: &str = "client.json";
+
+/// What a dry run says of an act that nothing stands in the way of.
+pub(crate) const WOULD_BE: &str = "would be accepted";
 
 /// How long connecting may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -164,6 +168,35 @@ impl Client {
         body: &B,
     ) -> Result<T, Failure> {
         self.ask(self.request(Method::POST, path)?.json(body)).map(|(answer, _)| answer)
+    }
+
+    /// Does something that is ruled on, or asks whether it would be accepted; gives the word for what became of it.
+    pub(crate) fn act<B: Serialize>(
+        &self,
+        path: &[&str],
+        body: &B,
+        dry_run: bool,
+    ) -> Result<&'static str, Failure> {
+        if dry_run {
+            return self.rehearse(path, body);
+        }
+        Ok(match self.post(path, body)? {
+            Ruled::Accepted => "accepted",
+            Ruled::Pending => "pending",
+        })
+    }
+
+    /// Asks whether an act would be accepted, as far as the server can say beforehand; nothing is changed. What
+    /// would be refused is the failure that it would be.
+    pub(crate) fn rehearse<B: Serialize>(&self, path: &[&str], body: &B) -> Result<&'static str, Failure> {
+        let request = self.request(Method::POST, path)?.query(&[("dry_run", "true")]).json(body);
+        let (answer, _): (serde_json::Value, _) = self.ask(request)?;
+        // A server before this one knows of no dry run, and has done it.
+        match answer.get("dry_run") {
+            Some(serde_json::Value::Bool(true)) => Ok(WOULD_BE),
+            _ => Err(Failure::new(Class::Bug, "the server knows of no dry run: it has done what was asked")
+                .hint("is it of the same version as this program?")),
+        }
     }
 
     /// Writes what is at this path of the API as it comes in: its size in bytes.

@@ -103,8 +103,10 @@ pub(crate) fn run(arguments: Arguments, client: Option<&Path>) -> Result<Answer,
         key: None,
         command: None,
     };
-    if !arguments.dry_run {
-        let wanted = Wanted { uses: arguments.uses, expires_in: arguments.expires_in, grant };
+    let wanted = Wanted { uses: arguments.uses, expires_in: arguments.expires_in, grant };
+    if arguments.dry_run {
+        client.rehearse(&["enrolment-keys"], &wanted)?;
+    } else {
         let created: Created = client.post(&["enrolment-keys"], &wanted)?;
         made.uses = created.uses;
         made.expires = created.expires_at;

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use bartizan_server::api::Ruled;
 use bartizan_server::api::environment::{List, Row};
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
@@ -65,7 +64,7 @@ struct Declare {
 struct Done {
     environment: String,
     gate: &'static str,
-    /// `accepted`, `pending` or `dry run`.
+    /// `accepted`, `pending` or `would be accepted`.
     state: &'static str,
 }
 
@@ -98,16 +97,9 @@ fn declare(client: &Client, arguments: Declare) -> Result<(), Failure> {
         let missing = format!("there is no environment `{}`", arguments.environment);
         return Err(Failure::invalid(missing).hint(format_args!("there are {}", known.join(", "))));
     }
-    let state = match arguments.dry_run {
-        true => "dry run",
-        false => {
-            let body = json!({"gate": gate, "reason": arguments.reason});
-            match client.post(&["environments", &arguments.environment, "declare"], &body)? {
-                Ruled::Accepted => "accepted",
-                Ruled::Pending => "pending",
-            }
-        }
-    };
+    let body = json!({"gate": gate, "reason": arguments.reason});
+    let path = ["environments", arguments.environment.as_str(), "declare"];
+    let state = client.act(&path, &body, arguments.dry_run)?;
     let done = Done { environment: arguments.environment, gate, state };
     Printer::new(arguments.output.output).print(&done, |done| Rows {
         header: vec!["environment", "gate", "state"],

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bartizan_server::api::Ruled;
 use bartizan_server::api::incident::{Described, List, Opened, Row};
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 use serde_json::json;
 
@@ -29,6 +29,8 @@ enum Verb {
     Open(Open),
     /// Give an incident to somebody; to yourself where nobody is named.
     Assign(Assign),
+    /// Judge an incident's severity anew, on its three axes.
+    Rate(Rate),
     /// Bring an incident to its next stage: assess, diagnose or stabilise.
     Advance(Advance),
     /// Write into an incident's timeline.
@@ -55,12 +57,26 @@ struct One {
 }
 
 #[derive(Debug, Args)]
+struct Doing {
+    /// The incident's identifier, as `incident list` prints it.
+    id: String,
+    /// Ask whether it would be accepted, and change nothing.
+    #[arg(long)]
+    dry_run: bool,
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
+#[derive(Debug, Args)]
 struct Open {
     /// What happened, in one line.
     title: String,
     /// The alert that it is about.
     #[arg(long, value_name = "ALERT")]
     alert: Option<String>,
+    /// Ask whether it would be accepted, and change nothing.
+    #[arg(long)]
+    dry_run: bool,
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
 }
@@ -68,16 +84,61 @@ struct Open {
 #[derive(Debug, Args)]
 struct Assign {
     #[command(flatten)]
-    one: One,
+    doing: Doing,
     /// Whose it is to be.
     #[arg(long, value_name = "PERSON")]
     person: Option<String>,
 }
 
+/// The three axes; what is not named stays as it is.
+#[derive(Debug, Args)]
+struct Rate {
+    #[command(flatten)]
+    doing: Doing,
+    /// How badly what people need is hit.
+    #[arg(long, value_enum, required_unless_present_any = ["spread", "sensitivity"])]
+    impact: Option<Impact>,
+    /// How far it goes.
+    #[arg(long, value_enum)]
+    spread: Option<Spread>,
+    /// Whose data it touches.
+    #[arg(long, value_enum)]
+    sensitivity: Option<Sensitivity>,
+    /// Why.
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+enum Impact {
+    Unnoticed,
+    Degraded,
+    Serious,
+    Lost,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+enum Spread {
+    OneAsset,
+    OneService,
+    ManyServices,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+enum Sensitivity {
+    Public,
+    Internal,
+    Secret,
+    Customer,
+}
+
 #[derive(Debug, Args)]
 struct Advance {
     #[command(flatten)]
-    one: One,
+    doing: Doing,
     /// The stage that it has come to.
     stage: String,
 }
@@ -85,7 +146,7 @@ struct Advance {
 #[derive(Debug, Args)]
 struct Told {
     #[command(flatten)]
-    one: One,
+    doing: Doing,
     /// What others have to know, or why it is over.
     #[arg(long, value_name = "TEXT")]
     reason: String,
@@ -96,7 +157,7 @@ struct Told {
 struct Done {
     id: String,
     act: &'static str,
-    /// `accepted` or `pending`.
+    /// `accepted`, `pending` or `would be accepted`.
     state: &'static str,
 }
 
@@ -114,18 +175,25 @@ pub(crate) fn run(arguments: Arguments, client: Option<&Path>) -> Result<Answer,
         }
         Verb::Open(arguments) => {
             let body = json!({"title": arguments.title, "alert": arguments.alert});
-            let opened: Opened = client.post(&["incidents"], &body)?;
-            told(arguments.output, Done { id: opened.id, act: "open", state: state(opened.ruled) })?;
+            let done = if arguments.dry_run {
+                let state = client.rehearse(&["incidents"], &body)?;
+                Done { id: String::new(), act: "open", state }
+            } else {
+                let opened: Opened = client.post(&["incidents"], &body)?;
+                Done { id: opened.id, act: "open", state: state(opened.ruled) }
+            };
+            told(arguments.output, done)?;
         }
         Verb::Assign(arguments) => {
-            act(&client, &arguments.one, "assign", &json!({"person": arguments.person}))?;
+            act(&client, &arguments.doing, "assign", &json!({"person": arguments.person}))?;
         }
+        Verb::Rate(arguments) => rate(&client, &arguments)?,
         Verb::Advance(arguments) => {
-            act(&client, &arguments.one, "advance", &json!({"stage": arguments.stage}))?;
+            act(&client, &arguments.doing, "advance", &json!({"stage": arguments.stage}))?;
         }
-        Verb::Note(arguments) => act(&client, &arguments.one, "note", &json!({"text": arguments.reason}))?,
+        Verb::Note(arguments) => act(&client, &arguments.doing, "note", &json!({"text": arguments.reason}))?,
         Verb::Close(arguments) => {
-            act(&client, &arguments.one, "close", &json!({"reason": arguments.reason}))?;
+            act(&client, &arguments.doing, "close", &json!({"reason": arguments.reason}))?;
         }
     }
     Ok(Answer::Answered)
@@ -138,9 +206,29 @@ const fn state(ruled: Ruled) -> &'static str {
     }
 }
 
-fn act(client: &Client, one: &One, act: &'static str, body: &serde_json::Value) -> Result<(), Failure> {
-    let ruled = client.post(&["incidents", &one.id, act], body)?;
-    told(one.output, Done { id: one.id.clone(), act, state: state(ruled) })
+fn act(client: &Client, doing: &Doing, act: &'static str, body: &serde_json::Value) -> Result<(), Failure> {
+    let state = client.act(&["incidents", &doing.id, act], body, doing.dry_run)?;
+    told(doing.output, Done { id: doing.id.clone(), act, state })
+}
+
+/// The API takes all three axes: what is not named is what it was.
+fn rate(client: &Client, arguments: &Rate) -> Result<(), Failure> {
+    let held: Described = client.get(&["incidents", &arguments.doing.id], &[])?;
+    let mut body = json!({
+        "impact": held.row.impact, "spread": held.row.spread, "sensitivity": held.row.sensitivity,
+        "reason": arguments.reason,
+    });
+    let named = [
+        ("impact", arguments.impact.map(|impact| json!(impact))),
+        ("spread", arguments.spread.map(|spread| json!(spread))),
+        ("sensitivity", arguments.sensitivity.map(|sensitivity| json!(sensitivity))),
+    ];
+    for (axis, value) in named {
+        if let (Some(value), Some(held)) = (value, body.get_mut(axis)) {
+            *held = value;
+        }
+    }
+    act(client, &arguments.doing, "rate", &body)
 }
 
 fn told(output: Format, done: Done) -> Result<(), Failure> {

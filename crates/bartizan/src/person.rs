@@ -101,7 +101,7 @@ struct Grant {
 struct Done {
     person: String,
     act: String,
-    /// `accepted`, `pending`, `waiting` for a second person, or `nothing was done`.
+    /// `accepted`, `pending`, `waiting` for a second person, `would be accepted`, or `nothing was done`.
     state: &'static str,
     /// What comes next, where something does.
     next: Option<String>,
@@ -176,7 +176,7 @@ fn create(client: &Client, arguments: &Create) -> Result<(), Failure> {
     let (name, doing) = (&arguments.name, &arguments.doing);
     let mut done = Vec::new();
     let state = if doing.dry_run {
-        NOTHING
+        client.rehearse(&["people"], &json!({"name": name}))?
     } else {
         let created: Created = client.post(&["people"], &json!({"name": name}))?;
         word(&created.ruled)
@@ -188,7 +188,11 @@ fn create(client: &Client, arguments: &Create) -> Result<(), Failure> {
         next: Some(format!("bartizan person sign-in-link {name}")),
     });
     for role in &arguments.role {
-        done.push(grant(client, name, role, &arguments.service, doing)?);
+        // Whom nobody made yet nobody can be asked about.
+        done.push(match doing.dry_run {
+            true => Done { state: NOTHING, ..granting(name, role, &arguments.service) },
+            false => grant(client, name, role, &arguments.service, doing)?,
+        });
     }
     print(doing.output, &done)
 }
@@ -210,17 +214,21 @@ fn grant(
     services: &[String],
     doing: &Doing,
 ) -> Result<Done, Failure> {
-    let on = if services.is_empty() { String::new() } else { format!(" on {}", services.join(", ")) };
-    let mut done =
-        Done { person: name.to_owned(), act: format!("grant {role}{on}"), state: NOTHING, next: None };
+    let mut done = granting(name, role, services);
+    let body = json!({"role": role, "services": services});
     if doing.dry_run {
+        done.state = client.rehearse(&["people", name, "grant"], &body)?;
         return Ok(done);
     }
-    let body = json!({"role": role, "services": services});
     let granted: Granted = client.post(&["people", name, "grant"], &body)?;
     done.state = if granted.waiting.is_some() { "waiting" } else { word(&granted.ruled) };
     done.next = granted.waiting.as_ref().map(next);
     Ok(done)
+}
+
+fn granting(name: &str, role: &str, services: &[String]) -> Done {
+    let on = if services.is_empty() { String::new() } else { format!(" on {}", services.join(", ")) };
+    Done { person: name.to_owned(), act: format!("grant {role}{on}"), state: "accepted", next: None }
 }
 
 fn next(waiting: &Waiting) -> String {
@@ -239,16 +247,18 @@ fn plain(
     act: String,
     doing: &Doing,
 ) -> Result<(), Failure> {
-    let state = if doing.dry_run { NOTHING } else { word(&client.post::<_, Ruled>(path, body)?) };
+    let state = client.act(path, body, doing.dry_run)?;
     print(doing.output, &[Done { person: name.to_owned(), act, state, next: None }])
 }
 
 fn link(client: &Client, one: &One) -> Result<(), Failure> {
-    let mut done =
-        Done { person: one.name.clone(), act: "sign-in-link".to_owned(), state: NOTHING, next: None };
-    if !one.doing.dry_run {
-        let link: SignInLink = client.post(&["people", &one.name, "sign-in-link"], &json!({}))?;
-        done.state = "accepted";
+    let path = ["people", one.name.as_str(), "sign-in-link"];
+    let (person, act) = (one.name.clone(), "sign-in-link".to_owned());
+    let mut done = Done { person, act, state: "accepted", next: None };
+    if one.doing.dry_run {
+        done.state = client.rehearse(&path, &json!({}))?;
+    } else {
+        let link: SignInLink = client.post(&path, &json!({}))?;
         done.next = Some(format!("{}{}", client.public(), link.path));
     }
     print(one.doing.output, &[done])

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use bartizan_server::api::Ruled;
 use bartizan_server::api::review::{Described, List, Row, Saying};
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
@@ -108,16 +107,7 @@ pub(crate) fn run(arguments: Arguments, client: Option<&Path>) -> Result<Answer,
                 Side::Security => core::Side::Security,
             });
             let saying = Saying { digest: say.digest, side, word, reason: say.reason };
-            let state = if say.dry_run {
-                let known: Described = client.get(&["reviews", &say.baseline], &[])?;
-                let applied = known.row.applied.iter().any(|place| place.digest == saying.digest);
-                if applied { "dry run" } else { "dry run: no environment has that digest" }
-            } else {
-                match client.post(&["reviews", &say.baseline], &saying)? {
-                    Ruled::Accepted => "accepted",
-                    Ruled::Pending => "pending",
-                }
-            };
+            let state = client.act(&["reviews", &say.baseline], &saying, say.dry_run)?;
             let done = Done { baseline: say.baseline, word: word.to_string(), state };
             Printer::new(say.output.output).print(&done, |done| Rows {
                 header: vec!["baseline", "word", "state"],

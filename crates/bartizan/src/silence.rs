@@ -44,6 +44,9 @@ struct Create {
     /// How long: 2h, 30m, 7d.
     #[arg(long, value_name = "DURATION", default_value = "2h")]
     lasts: String,
+    /// Say whether it would be made, and make nothing.
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     output: Output,
 }
@@ -52,6 +55,9 @@ struct Create {
 struct End {
     /// The silence's identifier, as `silence list` prints it.
     id: String,
+    /// Say which would end, and end nothing.
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     output: Output,
 }
@@ -67,6 +73,10 @@ pub(crate) fn run(arguments: Arguments, client: Option<&Path>) -> Result<Answer,
             let body = json!({
                 "matchers": arguments.matchers, "reason": arguments.reason, "lasts": arguments.lasts,
             });
+            if arguments.dry_run {
+                let state = client.rehearse(&["silences"], &body)?;
+                return done(arguments.output.output, &arguments.matchers.join(" "), state);
+            }
             let created: Created = client.post(&["silences"], &body)?;
             Printer::new(arguments.output.output).print(&created, |created| Rows {
                 header: vec!["id", "ends"],
@@ -74,10 +84,24 @@ pub(crate) fn run(arguments: Arguments, client: Option<&Path>) -> Result<Answer,
             })?;
         }
         Verb::End(arguments) => {
+            if arguments.dry_run {
+                let state = client.rehearse(&["silences", &arguments.id, "end"], &())?;
+                return done(arguments.output.output, &arguments.id, state);
+            }
             let left: List = client.post(&["silences", &arguments.id, "end"], &())?;
             Printer::new(arguments.output.output).print(&left.silences, |silences| rows(silences))?;
         }
     }
+    Ok(Answer::Answered)
+}
+
+/// What a dry run says.
+fn done(output: Format, silence: &str, state: &'static str) -> Result<Answer, Failure> {
+    let told = json!({"silence": silence, "state": state});
+    Printer::new(output).print(&told, |_| Rows {
+        header: vec!["silence", "state"],
+        rows: vec![vec![silence.to_owned(), state.to_owned()]],
+    })?;
     Ok(Answer::Answered)
 }
 

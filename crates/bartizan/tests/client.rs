@@ -120,6 +120,72 @@ fn an_incident_is_opened_by_hand_walked_and_closed() {
 }
 
 #[test]
+fn an_incident_is_rated_by_the_axes_that_are_named_and_the_others_stay() {
+    let house = House::start();
+    let opened = house.json(&["incident", "open", "The shop answers slowly"]);
+    let id = opened["id"].as_str().unwrap();
+    let before = house.json(&["incident", "show", id]);
+    let rate = ["incident", "rate", id, "--impact", "lost", "--reason", "nobody can buy"];
+    assert!(house.run(&[&rate[..], &["--dry-run"]].concat()).status.success());
+    assert_eq!(
+        house.json(&["incident", "show", id])["impact"],
+        before["impact"],
+        "a dry run changes nothing"
+    );
+    assert!(house.run(&rate).status.success());
+    let after = house.json(&["incident", "show", id]);
+    assert_eq!((&after["impact"], &after["spread"]), (&"lost".into(), &before["spread"]));
+    assert_eq!(after["timeline"].as_array().unwrap().last().unwrap()["happened"], "rated");
+    assert_eq!(house.run(&["incident", "rate", id, "--reason", "x"]).status.code(), Some(2), "no axis");
+}
+
+#[test]
+fn a_dry_run_is_judged_like_the_act_and_changes_nothing() {
+    let house = House::start();
+    let (_, path) = house.file("documents.yaml", client::house::BASELINE);
+    let proposed = house.json(&["change", "propose", "-f", &path, "--service", "shop"]);
+    let (id, digest) = (proposed["id"].as_str().unwrap(), proposed["digest"].as_str().unwrap());
+    let opened = house.json(&["incident", "open", "The shop answers slowly"]);
+    let incident = opened["id"].as_str().unwrap();
+    let good: [&[&str]; 9] = [
+        &["change", "propose", "-f", &path, "--service", "shop"],
+        &["change", "apply", id, "--digest", digest, "--target", "test"],
+        &["change", "withdraw", id, "--reason", "tonight"],
+        &["incident", "open", "Another"],
+        &["incident", "advance", incident, "assess"],
+        &["incident", "note", incident, "--reason", "tonight"],
+        &["silence", "create", "service=shop", "--reason", "tonight"],
+        &["person", "create", "linus", "--role", "operator"],
+        &["environment", "declare", "prod", "self-approved", "--reason", "tonight"],
+    ];
+    for words in good {
+        let shown = house.shown(&[words, &["--dry-run"]].concat());
+        assert!(shown.starts_with("exit 0") && shown.contains("would be accepted"), "{words:?}: {shown}");
+    }
+    let (_, broken) = house.file("broken.yaml", "kind: Baseline\nname: broken\n");
+    let bad: [(&[&str], &str); 8] = [
+        (&["change", "propose", "-f", &broken, "--service", "shop"], "spec"),
+        (&["change", "apply", id, "--digest", digest, "--target", "prod"], "`prod` needs"),
+        (&["change", "review", id, "--digest", digest], "who wrote a change may not review it"),
+        (&["incident", "advance", incident, "stabilise"], "stabilise"),
+        (&["incident", "close", "nonsense", "--reason", "x"], "there is no incident"),
+        (&["silence", "create", "service=shop", "--lasts", "60d", "--reason", "x"], "longer than"),
+        (&["silence", "end", "nonsense"], "nonsense"),
+        (&["person", "grant", "nobody", "operator"], "there is no person `nobody`"),
+    ];
+    for (words, problem) in bad {
+        let shown = house.shown(&[words, &["--dry-run"]].concat());
+        assert!(shown.starts_with("exit 2") && shown.contains(problem), "{words:?}: {shown}");
+    }
+    let show = house.json(&["change", "show", id]);
+    assert!(show["applied"].as_array().unwrap().is_empty() && show["withdrawn"] == false, "{show}");
+    assert_eq!(house.json(&["incident", "show", incident])["stage"], "detect");
+    assert_eq!(house.json(&["incident", "list"]).as_array().unwrap().len(), 1);
+    assert!(house.json(&["silence", "list"]).as_array().unwrap().is_empty());
+    assert_eq!(house.json(&["person", "list"])["people"].as_array().unwrap().len(), 1);
+}
+
+#[test]
 fn a_silence_has_an_owner_a_reason_and_an_end() {
     let house = House::start();
     let reason = ["--reason", "the disks are being changed"];

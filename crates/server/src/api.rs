@@ -11,6 +11,7 @@ use bartizan_store::decision::{Decision, Outcome, Refused};
 use std::time::Duration;
 
 use crate::problem::Problem;
+use crate::stages;
 use crate::web::{Route, Web};
 
 pub mod acceptance;
@@ -152,6 +153,14 @@ pub(crate) async fn decide_with(web: &Web, person: &Person, act: Act) -> Result<
         reason: act.reason,
         details: act.details,
     };
+    if web.store.is_read_only() {
+        return Err(match stages::rehearse(&web.stages, &decision).await {
+            Ok(Outcome::Accepted) => Problem::rehearsed(),
+            Ok(Outcome::Refused { class, reason }) => Problem::new(refused(class), reason),
+            Err(stages::Error::Store(error)) => error.into(),
+            Err(error) => Problem::new(Class::Unavailable, error),
+        });
+    }
     let mut shown = web.nudges.shown();
     let seq = web.store.append_decision(&decision, web.ambient.random()).await?;
     web.nudges.decisions();

@@ -158,6 +158,7 @@ impl App {
             stale: context.stale.clone(),
             feeds: context.feeds.clone(),
             wrapping,
+            stages: context,
             ledger_key: keys.ledger.key().clone(),
             demo: settings.demo,
         };

@@ -6,6 +6,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bartizan_core::error::Class;
 use bartizan_wire::problem;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 /// An answer that says what went wrong, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,12 +17,19 @@ pub struct Problem {
     detail: Option<String>,
     /// Set where the caller has to sign in first (401).
     unauthenticated: bool,
+    /// Set where nothing stood in the way but that it was a dry run.
+    rehearsed: bool,
 }
 
 impl Problem {
     /// A problem of this class; the text goes to the caller.
     pub fn new(class: Class, title: impl std::fmt::Display) -> Self {
-        Self { class, title: title.to_string(), detail: None, unauthenticated: false }
+        Self { class, title: title.to_string(), detail: None, unauthenticated: false, rehearsed: false }
+    }
+
+    /// No problem: a dry run came to where it would have written.
+    pub fn rehearsed() -> Self {
+        Self { rehearsed: true, ..Self::new(Class::Conflict, "a dry run changes nothing") }
     }
 
     /// The caller has to say who it is.
@@ -66,6 +75,9 @@ impl Problem {
 
 impl From<bartizan_store::Error> for Problem {
     fn from(error: bartizan_store::Error) -> Self {
+        if matches!(error, bartizan_store::Error::ReadsOnly(_)) {
+            return Self::rehearsed();
+        }
         match error.class() {
             // What stands in our way is for our log, not for whoever asked.
             class @ (Class::Unavailable | Class::Bug) => {
@@ -81,6 +93,26 @@ impl From<bartizan_wire::Error> for Problem {
     fn from(error: bartizan_wire::Error) -> Self {
         Self::new(error.class(), error)
     }
+}
+
+/// What a dry run answers where the act would be accepted, as far as that can be said beforehand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub struct Rehearsed {
+    /// Always true: nothing was changed.
+    pub dry_run: bool,
+    pub state: Foreseen,
+}
+
+/// What would become of an act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Foreseen {
+    Accepted,
+}
+
+impl Rehearsed {
+    const GOOD: Rehearsed = Rehearsed { dry_run: true, state: Foreseen::Accepted };
 }
 
 /// A request's body in JSON; one that can't be read is a problem that says where.
@@ -121,6 +153,9 @@ impl<S: Send + Sync, T: serde::de::DeserializeOwned> FromRequestParts<S> for Que
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
+        if self.rehearsed {
+            return axum::Json(Rehearsed::GOOD).into_response();
+        }
         let status = self.status();
         let told = self.clone();
         let body = problem::Problem { status: status.as_u16(), title: self.title, detail: self.detail };

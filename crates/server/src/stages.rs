@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bartizan_core::error::Class;
 use bartizan_store::Store;
+use bartizan_store::decision::{Decision, Outcome};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -90,6 +91,26 @@ pub enum Error {
     Store(#[from] bartizan_store::Error),
     #[error("{0}")]
     Other(String),
+}
+
+/// How the stage that owns an act would rule on it now. Nothing is written.
+pub(crate) async fn rehearse(context: &Context, decision: &Decision) -> Result<Outcome, Error> {
+    let is = |acts: &str| decision.act.starts_with(acts);
+    if is(acceptance::ACTS) {
+        acceptance::rehearse(context, decision).await
+    } else if is(asset::ACTS) {
+        asset::rehearse(context, decision).await
+    } else if is(change::ACTS) || is(change::DECLARATIONS) {
+        change::rehearse(context, decision).await
+    } else if is(incident::ACTS) {
+        incident::rehearse(context, decision).await
+    } else if is(person::ACTS) {
+        person::rehearse(context, decision).await
+    } else if is(review::ACTS) {
+        review::rehearse(context, decision).await
+    } else {
+        alert::rehearse(context, decision).await
+    }
 }
 
 /// Starts every stage.

@@ -1,12 +1,15 @@
 //! What people and their programs reach: every route with its roles, in one table.
 
 use axum::Router;
+use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Method, header};
 use axum::middleware;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::MethodRouter;
+use bartizan_core::error::Class;
 use bartizan_core::role::Role;
 use bartizan_store::Store;
+use tower::ServiceExt as _;
 
 use crate::ambient::Ambient;
 use crate::api;
@@ -15,9 +18,13 @@ use crate::console;
 use crate::intake::last_seen::LastSeen;
 use crate::nudge::Nudges;
 use crate::policy::Policies;
+use crate::problem::Problem;
 
 /// The largest body of a request, in bytes: a folder of documents.
 const BODY_BYTES_LIMIT: usize = 16 << 20;
+
+/// What the query of a request holds that wants to know whether an act would be accepted.
+const DRY_RUN: &str = "dry_run=true";
 
 /// What a page may load: only what this host serves, and no script that stands in a page.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
@@ -37,6 +44,8 @@ pub struct Web {
     pub feeds: crate::stages::matching::Feeds,
     /// Seals what belongs to one person alone.
     pub wrapping: std::sync::Arc<crate::keys::Wrapping>,
+    /// What stages work with: a dry run asks them how they would rule.
+    pub stages: crate::stages::Context,
     /// The public key of the ledger, as a signed-note verifier key.
     pub ledger_key: bartizan_ledger::checkpoint::Key,
     /// Whether this is a demo, where people are switched by a click.
@@ -65,8 +74,39 @@ pub fn routes() -> Vec<Route> {
     api::routes().into_iter().chain(console::routes()).collect()
 }
 
-/// The router of the people's listener.
+/// The router of the people's listener. A dry run goes to one like it whose store refuses to write: no
+/// handler can change anything there, whatever it does.
 pub fn router(web: &Web) -> Router {
+    let rehearsal = routed(&Web { store: web.store.reads_only(), ..web.clone() });
+    // Chosen before either has matched a path: what is in a path is told once.
+    Router::new().fallback(choose).with_state(Both { earnest: routed(web), rehearsal })
+}
+
+#[derive(Clone)]
+struct Both {
+    earnest: Router,
+    rehearsal: Router,
+}
+
+async fn choose(State(both): State<Both>, request: Request) -> Response {
+    let path = request.uri().path();
+    let acts = *request.method() == Method::POST && path.starts_with("/api/");
+    let asked = acts && request.uri().query().is_some_and(|query| query.split('&').any(|one| one == DRY_RUN));
+    let router = match (asked, has_dry_run(path)) {
+        (false, _) => both.earnest,
+        (true, true) => both.rehearsal,
+        (true, false) => return Problem::new(Class::Invalid, "this has no dry run").into_response(),
+    };
+    router.oneshot(request).await.unwrap_or_else(|never| match never {})
+}
+
+/// Whether an act may be rehearsed. Who signs in may not: what is guessed is counted, or not answered.
+pub(crate) fn has_dry_run(path: &str) -> bool {
+    let signs_in = ["/api/v1/session", "/api/v1/sign-in-links"];
+    path.starts_with("/api/") && !signs_in.iter().any(|beginning| path.starts_with(beginning))
+}
+
+fn routed(web: &Web) -> Router {
     let mut router = Router::new();
     // Without the setting there is no such route to be reached, by whatever a request bears.
     let switch = if web.demo { console::demo::routes() } else { Vec::new() };
@@ -97,4 +137,18 @@ async fn harden(mut response: Response) -> Response {
     }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_signs_in_has_no_dry_run_by_which_to_guess() {
+        assert!(has_dry_run("/api/v1/changes/x/approve"));
+        for path in ["/api/v1/session", "/api/v1/session/factor", "/api/v1/sign-in-links", "/alerts/x/close"]
+        {
+            assert!(!has_dry_run(path), "{path}");
+        }
+    }
 }

@@ -55,6 +55,8 @@ pub struct Store {
     writer: DatabaseConnection,
     readers: DatabaseConnection,
     pub(crate) numbers: Known,
+    /// Whether it refuses to write.
+    reads_only: bool,
 }
 
 /// Why the store could not do it.
@@ -73,6 +75,9 @@ pub enum Error {
     NotFound { what: &'static str, name: String },
     #[error("{0}")]
     Conflict(String),
+    /// It was asked to write, and only reads: whoever asked wanted to know whether it would come to that.
+    #[error("it only reads, and would have had to {0}")]
+    ReadsOnly(&'static str),
     #[error("{what} {found}; the limit is {limit}")]
     Limit { what: &'static str, found: usize, limit: usize },
 }
@@ -84,7 +89,7 @@ impl Error {
             Error::Open { .. } | Error::Database { .. } | Error::NotDurable(_) => Class::Unavailable,
             Error::Corrupt { .. } => Class::Bug,
             Error::NotFound { .. } => Class::NotFound,
-            Error::Conflict(_) => Class::Conflict,
+            Error::Conflict(_) | Error::ReadsOnly(_) => Class::Conflict,
             Error::Limit { .. } => Class::Limit,
         }
     }
@@ -106,6 +111,17 @@ impl Store {
         Ok(store)
     }
 
+    /// The same state for whoever may not change it: every transaction that would write is refused.
+    #[must_use]
+    pub fn reads_only(&self) -> Store {
+        Store { reads_only: true, ..self.clone() }
+    }
+
+    /// Whether it refuses to write.
+    pub const fn is_read_only(&self) -> bool {
+        self.reads_only
+    }
+
     /// Which engine it runs on: `sqlite` or `postgres`.
     pub fn engine(&self) -> &'static str {
         match self.writer.get_database_backend() {
@@ -116,6 +132,9 @@ impl Store {
 
     /// Starts a transaction that writes. What is not committed is gone.
     pub(crate) async fn begin(&self, doing: &'static str) -> Result<Transaction, Error> {
+        if self.reads_only {
+            return Err(Error::ReadsOnly(doing));
+        }
         let options = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
@@ -175,6 +194,7 @@ async fn sqlite(path: &std::path::Path) -> Result<Store, Error> {
         writer: SqlxSqliteConnector::from_sqlx_sqlite_pool(writer),
         readers: SqlxSqliteConnector::from_sqlx_sqlite_pool(readers),
         numbers: Known::default(),
+        reads_only: false,
     })
 }
 
@@ -189,7 +209,8 @@ async fn postgres(url: &str, schema: Option<&str>) -> Result<Store, Error> {
     let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT);
     let pool = pool.connect_with(options).await.map_err(failed)?;
     let connection = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
-    let store = Store { writer: connection.clone(), readers: connection, numbers: Known::default() };
+    let numbers = Known::default();
+    let store = Store { writer: connection.clone(), readers: connection, numbers, reads_only: false };
     if let Some(schema) = schema {
         let quoted = schema.replace('"', "\"\"");
         let made =

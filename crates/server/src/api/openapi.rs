@@ -12,7 +12,7 @@ use bartizan_core::error::Class;
 use schemars::generate::{SchemaGenerator, SchemaSettings};
 use serde_json::{Map, Value, json};
 
-use crate::web::Route;
+use crate::web::{Route, has_dry_run};
 
 pub(super) mod shape;
 
@@ -24,6 +24,9 @@ const SCHEMAS: &str = "#/components/schemas/";
 
 /// What every answer of the API that is no success is written as.
 const PROBLEM: &str = "Problem";
+
+/// What a dry run answers.
+const REHEARSED: &str = "Rehearsed";
 
 pub(super) fn routes() -> Vec<Route> {
     vec![Route {
@@ -59,6 +62,7 @@ pub fn document() -> Value {
     paths.sort_keys();
     let mut schemas: Map<String, Value> = Map::new();
     schemas.insert(PROBLEM.to_owned(), problem());
+    schemas.insert(REHEARSED.to_owned(), rehearsed());
     for noun in nouns.into_values() {
         schemas.extend(noun.definitions());
     }
@@ -220,11 +224,26 @@ fn operation(route: &Route, summary: &str, shape: &Shape, noun: &mut Noun) -> Va
         })
         .collect();
     parameters.extend(shape.query.map(|make| noun.query(make)).unwrap_or_default());
+    let has_dry_run = route.method != Method::GET && has_dry_run(route.path);
+    if has_dry_run {
+        parameters.push(json!({
+            "name": "dry_run", "in": "query", "required": false, "schema": {"type": "boolean"},
+            "description": "Where it is `true`, nothing is changed: the answer says whether the act would be accepted, \
+                as far as that can be said beforehand.",
+        }));
+    }
     let words =
         route.path.trim_start_matches("/api/v1/").replace(['{', '}'], "").replace(['/', '-', '.'], "_");
     let roles: Vec<&str> = route.roles.unwrap_or_default().iter().map(|role| role.as_str()).collect();
     let good = match shape.answer {
-        Answer::Json(make) => json!({"application/json": {"schema": noun.answer(make)}}),
+        Answer::Json(make) if !has_dry_run => {
+            json!({"application/json": {"schema": noun.answer(make)}})
+        }
+        // A dry run has an answer of its own.
+        Answer::Json(make) => {
+            let dry = json!({"$ref": format!("{SCHEMAS}{REHEARSED}")});
+            json!({"application/json": {"schema": {"anyOf": [noun.answer(make), dry]}}})
+        }
         Answer::Text(media) => json!({media: {"schema": {"type": "string"}}}),
     };
     let mut responses = json!({"200": {"description": "Answered.", "content": good}});
@@ -290,6 +309,16 @@ fn problems() -> Value {
         (status.to_string(), json!({"description": told, "content": content}))
     };
     Value::Object(told.into_iter().map(response).collect())
+}
+
+/// The shape of [`crate::problem::Rehearsed`].
+fn rehearsed() -> Value {
+    json!({
+        "type": "object",
+        "description": "What a dry run answers where the act would be accepted: nothing was changed.",
+        "required": ["dry_run", "state"],
+        "properties": {"dry_run": {"const": true}, "state": {"const": "accepted"}},
+    })
 }
 
 /// The shape of [`bartizan_wire::problem::Problem`], which is RFC 9457's.

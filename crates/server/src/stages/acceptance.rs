@@ -75,15 +75,7 @@ pub(super) async fn look(context: Context) -> Result<Look, Error> {
     let store = &context.store;
     let from = store.cursor(DECISIONS, 0).await?;
     let decisions = store.decisions(from, BATCH_LIMIT).await?;
-    let open = store.acceptances(true).await?;
-    let mut work = Work {
-        context: &context,
-        now: context.ambient.now(),
-        acceptances: open.into_iter().map(|acceptance| (acceptance.id, acceptance)).collect(),
-        batch: Batch::default(),
-        changed: BTreeMap::new(),
-        index: Index::new(store),
-    };
+    let mut work = Work::new(&context).await?;
     if let Some(last) = decisions.last() {
         work.batch.cursors.push((DECISIONS, 0, from, last.seq + 1));
     }
@@ -105,6 +97,29 @@ pub(super) async fn look(context: Context) -> Result<Look, Error> {
         context.nudges.acceptances_changed();
     }
     Ok(if decisions.len() == BATCH_LIMIT { Look::More } else { Look::Done })
+}
+
+/// How it would rule on an act now.
+pub(super) async fn rehearse(context: &Context, decision: &Decision) -> Result<Outcome, Error> {
+    match Work::new(context).await?.act(decision).await {
+        Ok(_) => Ok(Outcome::Accepted),
+        Err(Stop::Refused(class, reason)) => Ok(Outcome::Refused { class, reason }),
+        Err(Stop::Failed(error)) => Err(error),
+    }
+}
+
+impl<'a> Work<'a> {
+    async fn new(context: &'a Context) -> Result<Self, Error> {
+        let open = context.store.acceptances(true).await?;
+        Ok(Work {
+            context,
+            now: context.ambient.now(),
+            acceptances: open.into_iter().map(|acceptance| (acceptance.id, acceptance)).collect(),
+            batch: Batch::default(),
+            changed: BTreeMap::new(),
+            index: Index::new(&context.store),
+        })
+    }
 }
 
 impl Work<'_> {

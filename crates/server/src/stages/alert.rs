@@ -12,7 +12,7 @@ use bartizan_core::severity::Severity;
 use bartizan_core::time::Timestamp;
 use bartizan_core::verdict::Verdict;
 use bartizan_store::alert::{Batch, Place};
-use bartizan_store::decision::{Numbered, Outcome, Refused};
+use bartizan_store::decision::{Decision, Numbered, Outcome, Refused};
 use bartizan_store::log::Log;
 use bartizan_store::posture::Transition;
 use bartizan_store::subject::Subject;
@@ -185,43 +185,49 @@ impl Work<'_> {
     /// Rules on what a person did with an alert.
     async fn rule(&mut self, numbered: &Numbered) -> Result<(), Error> {
         let decision = &numbered.decision;
-        let refused = |class, reason: String| Outcome::Refused { class, reason };
-        if !ACTS.contains(&decision.act.as_str()) {
-            let unknown = refused(Refused::Invalid, format!("there is no act `{}`", decision.act));
-            return self.settle(numbered.seq, unknown);
-        }
-        let alert = match decision.target.parse::<AlertId>() {
+        let held = match decision.target.parse::<AlertId>() {
             Ok(id) => match self.changed.get(&id) {
                 Some(alert) => Some(alert.clone()),
                 None => self.context.store.alert(id).await?,
             },
             Err(_) => None,
         };
-        let outcome = match alert {
-            None => refused(Refused::NotFound, format!("there is no alert `{}`", decision.target)),
-            Some(alert) => {
-                let next = if decision.act == ACKNOWLEDGE {
-                    alert.acknowledge(decision.person, decision.at)
-                } else {
-                    alert.close(decision.person, &decision.reason, decision.at)
-                };
-                match next {
-                    Ok(next) => {
-                        self.open.insert(next.group.key(), Some(next.clone()));
-                        self.changed.insert(next.id, next);
-                        Outcome::Accepted
-                    }
-                    Err(refusal) => refused(Refused::Conflict, refusal.to_string()),
-                }
+        let outcome = match act(held, decision) {
+            Ok(next) => {
+                self.open.insert(next.group.key(), Some(next.clone()));
+                self.changed.insert(next.id, next);
+                Outcome::Accepted
             }
+            Err(refused) => refused,
         };
-        self.settle(numbered.seq, outcome)
-    }
-
-    fn settle(&mut self, seq: i64, outcome: Outcome) -> Result<(), Error> {
-        self.ruled.push((seq, outcome, self.context.ambient.random()));
+        self.ruled.push((numbered.seq, outcome, self.context.ambient.random()));
         Ok(())
     }
+}
+
+/// How it would rule on an act now.
+pub(super) async fn rehearse(context: &Context, decision: &Decision) -> Result<Outcome, Error> {
+    let held = match decision.target.parse::<AlertId>() {
+        Ok(id) => context.store.alert(id).await?,
+        Err(_) => None,
+    };
+    Ok(act(held, decision).map_or_else(|refused| refused, |_| Outcome::Accepted))
+}
+
+/// The alert after what a person did with it.
+fn act(held: Option<Alert>, decision: &Decision) -> Result<Alert, Outcome> {
+    let refused = |class, reason: String| Outcome::Refused { class, reason };
+    if !ACTS.contains(&decision.act.as_str()) {
+        return Err(refused(Refused::Invalid, format!("there is no act `{}`", decision.act)));
+    }
+    let none = || refused(Refused::NotFound, format!("there is no alert `{}`", decision.target));
+    let alert = held.ok_or_else(none)?;
+    let next = if decision.act == ACKNOWLEDGE {
+        alert.acknowledge(decision.person, decision.at)
+    } else {
+        alert.close(decision.person, &decision.reason, decision.at)
+    };
+    next.map_err(|refusal| refused(Refused::Conflict, refusal.to_string()))
 }
 
 /// What a change of a verdict tells; nothing where a verdict first came as met or unknown.

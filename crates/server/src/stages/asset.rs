@@ -56,6 +56,12 @@ pub(super) async fn look(context: Context) -> Result<Look, Error> {
     Ok(if decisions.len() == BATCH_LIMIT { Look::More } else { Look::Done })
 }
 
+/// How it would rule on an act now.
+pub(super) async fn rehearse(context: &Context, decision: &Decision) -> Result<Outcome, Error> {
+    let ruled = rule(context, decision, &BTreeMap::new()).await?;
+    Ok(ruled.map_or_else(|refused| refused, |_| Outcome::Accepted))
+}
+
 /// Rules on one act, given the assets as they stand with the acts before it.
 async fn rule(
     context: &Context,

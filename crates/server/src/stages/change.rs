@@ -105,6 +105,17 @@ pub(super) async fn look(context: Context) -> Result<Look, Error> {
     Ok(if decisions.len() == BATCH_LIMIT { Look::More } else { Look::Done })
 }
 
+/// How it would rule on an act now.
+pub(super) async fn rehearse(context: &Context, decision: &Decision) -> Result<Outcome, Error> {
+    let ladder = context.store.ladder().await?;
+    let refused = if decision.act.starts_with(DECLARATIONS) {
+        declare(context, decision, &ladder).await?.err()
+    } else {
+        rule(context, decision, &BTreeMap::new(), &ladder).await?.err()
+    };
+    Ok(refused.unwrap_or(Outcome::Accepted))
+}
+
 /// Takes what an act asks for into what the look writes.
 fn take(batch: &mut Batch, change: &Change, commands: Vec<Command>, at: Timestamp) {
     for command in commands {

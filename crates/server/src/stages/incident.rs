@@ -77,15 +77,7 @@ enum Stop {
 }
 
 pub(super) async fn look(context: Context) -> Result<Look, Error> {
-    let mut work = Work {
-        context: &context,
-        now: context.ambient.now(),
-        incidents: BTreeMap::new(),
-        changed: BTreeSet::new(),
-        entries: Vec::new(),
-        taken: BTreeMap::new(),
-        ruled: Vec::new(),
-    };
+    let mut work = Work::new(&context);
     let mut cursors = Vec::new();
     let from = context.store.cursor(DECISIONS, 0).await?;
     let decisions = context.store.decisions(from, BATCH_LIMIT).await?;
@@ -111,6 +103,29 @@ pub(super) async fn look(context: Context) -> Result<Look, Error> {
         context.nudges.incidents_changed();
     }
     Ok(more)
+}
+
+/// How it would rule on an act now.
+pub(super) async fn rehearse(context: &Context, decision: &Decision) -> Result<Outcome, Error> {
+    match Work::new(context).act(decision).await {
+        Ok(_) => Ok(Outcome::Accepted),
+        Err(Stop::Refused(class, reason)) => Ok(Outcome::Refused { class, reason }),
+        Err(Stop::Failed(error)) => Err(error),
+    }
+}
+
+impl<'a> Work<'a> {
+    fn new(context: &'a Context) -> Self {
+        Work {
+            context,
+            now: context.ambient.now(),
+            incidents: BTreeMap::new(),
+            changed: BTreeSet::new(),
+            entries: Vec::new(),
+            taken: BTreeMap::new(),
+            ruled: Vec::new(),
+        }
+    }
 }
 
 impl Work<'_> {

@@ -67,6 +67,12 @@ pub(super) async fn look(context: Context) -> Result<Look, Error> {
     Ok(if decisions.len() == BATCH_LIMIT { Look::More } else { Look::Done })
 }
 
+/// How it would rule on an act now.
+pub(super) async fn rehearse(context: &Context, decision: &Decision) -> Result<Outcome, Error> {
+    let ruled = rule(&directory(context).await?, decision);
+    Ok(ruled.map_or_else(|refused| refused, |_| Outcome::Accepted))
+}
+
 /// Everybody, and what waits.
 async fn directory(context: &Context) -> Result<Directory, Error> {
     let people = context.store.people().await?;

@@ -84,6 +84,16 @@ pub(super) async fn look(context: Context, memory: Memory) -> Result<Look, Error
     Ok(if decisions.len() == BATCH_LIMIT { Look::More } else { Look::Done })
 }
 
+/// How it would rule on an act now.
+pub(super) async fn rehearse(context: &Context, decision: &Decision) -> Result<Outcome, Error> {
+    let baselines = baselines(&context.store).await?;
+    let now = context.ambient.now();
+    let mut work = Work { context, now, baselines: &baselines, reviews: BTreeMap::new() };
+    let mut batch = Batch::default();
+    work.read(&mut batch).await?;
+    work.rule(decision, &mut batch).await
+}
+
 /// One digest over the documents of every environment.
 async fn documents(context: &Context) -> Result<Digest, Error> {
     let mut parts = Vec::new();

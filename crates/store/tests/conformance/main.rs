@@ -75,6 +75,7 @@ on_both! {
     vulnerabilities_are_paged_the_worst_first,
     a_backlog_is_what_first_sight_brought_and_ends_by_what_is_seen,
     the_last_figures_of_a_step_are_kept_and_hold_on,
+    a_store_that_only_reads_changes_nothing,
     a_key_with_one_use_enrols_one_host,
     an_expired_key_uses_nothing_up,
     retiring_clears_the_posture,

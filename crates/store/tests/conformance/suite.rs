@@ -576,6 +576,6 @@ pub(crate) async fn concurrent_reports_of_many_assets_number_their_transitions_i
     assert_eq!(store.head(Log::Transition, 0).await.unwrap(), 40);
 }
 pub(crate) use crate::trend::{
-    a_backlog_is_what_first_sight_brought_and_ends_by_what_is_seen,
+    a_backlog_is_what_first_sight_brought_and_ends_by_what_is_seen, a_store_that_only_reads_changes_nothing,
     the_last_figures_of_a_step_are_kept_and_hold_on,
 };

@@ -90,3 +90,12 @@ pub(crate) async fn the_last_figures_of_a_step_are_kept_and_hold_on(store: Store
     assert_eq!(all.len(), 2);
     assert_eq!(told(&store, Step::Hour, NOW).await.len(), 3);
 }
+
+pub(crate) async fn a_store_that_only_reads_changes_nothing(store: Store) {
+    let reads = store.reads_only();
+    let refused = reads.put_trend(NOW, &figures(1)).await.unwrap_err();
+    assert!(matches!(refused, bartizan_store::Error::ReadsOnly(_)), "{refused}");
+    assert_eq!(reads.trend_span().await.unwrap(), None);
+    store.put_trend(NOW, &figures(1)).await.unwrap();
+    assert_eq!(reads.trend_span().await.unwrap(), Some((NOW, NOW)));
+}
