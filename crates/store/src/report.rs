@@ -100,6 +100,8 @@ impl Store {
             let (found, limit) = (reports.len(), BATCH_LIMIT);
             return Err(Error::Limit { what: "the reports of one batch are", found, limit });
         }
+        // Packing is no work for a transaction: what nobody has yet is packed before.
+        let packed = self.pack_bodies(reports).await?;
         let tx = self.begin("commit reports").await?;
         let mut held = tx.hold(reports).await?;
         let admitted: Vec<Result<bool, Outcome>> = reports.iter().map(|report| held.admit(report)).collect();
@@ -133,7 +135,7 @@ impl Store {
             told.extend(of.map(|outcome| (report.number, report.recorded_at, outcome)));
             outcomes.push(Outcome::Committed { changes, first, wanted });
         }
-        tx.put_held(&held, &accepted).await?;
+        tx.put_held(&held, &accepted, &packed).await?;
         // The heads of the logs are taken last: whoever else commits waits for us from here on.
         for (shard, transitions) in transitions {
             tx.append_transitions(shard, &transitions).await?;

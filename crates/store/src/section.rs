@@ -8,6 +8,7 @@ use bartizan_core::time::Timestamp;
 
 use crate::Store;
 use crate::engine::{Error, Transaction, bytes, ms, places};
+use crate::report::Report;
 use crate::tuple::BATCH;
 
 /// The largest body of a section, in bytes of canonical JSON: a host with 20,000 packages.
@@ -25,9 +26,20 @@ pub struct Section {
     pub recorded_at: Timestamp,
 }
 
+/// Bodies as they are kept, by their hash.
+pub(crate) type Packed = BTreeMap<Digest, Vec<u8>>;
+
+fn pack(body: &[u8]) -> Result<Vec<u8>, Error> {
+    zstd::bulk::compress(body, COMPRESSION_LEVEL).map_err(|error| Error::corrupt("a section", error))
+}
+
 impl Transaction {
     /// Keeps bodies under their hashes. What is there already is neither packed nor written again.
-    pub(crate) async fn put_bodies(&self, bodies: &BTreeMap<Digest, &[u8]>) -> Result<(), Error> {
+    pub(crate) async fn put_bodies(
+        &self,
+        bodies: &BTreeMap<Digest, &[u8]>,
+        packed: &Packed,
+    ) -> Result<(), Error> {
         let hashes: Vec<&Digest> = bodies.keys().collect();
         let mut held = BTreeSet::new();
         for batch in hashes.chunks(BATCH) {
@@ -43,8 +55,10 @@ impl Transaction {
         }
         let mut rows = Vec::new();
         for (hash, body) in bodies.iter().filter(|(hash, _)| !held.contains(*hash)) {
-            let packed = zstd::bulk::compress(body, COMPRESSION_LEVEL)
-                .map_err(|error| Error::corrupt("a section", error))?;
+            let packed = match packed.get(hash) {
+                Some(packed) => packed.clone(),
+                None => pack(body)?,
+            };
             rows.push(vec![bytes(hash), packed.into()]);
         }
         self.insert("section (hash, body)", &rows, "ON CONFLICT (hash) DO NOTHING").await.map(drop)
@@ -71,6 +85,24 @@ impl Transaction {
 }
 
 impl Store {
+    /// Packs the bodies that reports bring and that are not there, each once however many bring it.
+    pub(crate) async fn pack_bodies(&self, reports: &[Report]) -> Result<Packed, Error> {
+        let sections = reports.iter().flat_map(|report| &report.sections);
+        let bodies: BTreeMap<&Digest, &Vec<u8>> =
+            sections.filter_map(|section| Some((&section.hash, section.body.as_ref()?))).collect();
+        let hashes: Vec<&Digest> = bodies.keys().copied().collect();
+        let reading = self.reading("look which sections are there");
+        let mut held = BTreeSet::new();
+        for batch in hashes.chunks(BATCH) {
+            let sql = format!("SELECT hash FROM section WHERE hash IN {}", places(1, batch.len()));
+            for row in reading.all(&sql, batch.iter().map(|hash| bytes(hash))).await? {
+                held.insert(row.digest(0)?);
+            }
+        }
+        let missing = bodies.into_iter().filter(|(hash, _)| !held.contains(*hash));
+        missing.map(|(hash, body)| Ok((*hash, pack(body)?))).collect()
+    }
+
     /// The sections of an asset, by name.
     pub async fn sections(&self, number: AssetNumber) -> Result<Vec<Section>, Error> {
         let reading = self.reading("read an asset's sections");

@@ -10,7 +10,7 @@ use super::{FIRST_PACKAGES, FIRST_VERDICTS, Outcome, Report, Transition, signed}
 use crate::asset::Standing;
 use crate::engine::{Error, Transaction, bytes, ms, places};
 use crate::numbers::{Known, Numbered};
-use crate::section::Section;
+use crate::section::{Packed, Section};
 use crate::subject::Subject;
 use crate::{asset, tuple};
 
@@ -228,8 +228,13 @@ impl Transaction {
     }
 
     /// Writes what the batch moved.
-    pub(super) async fn put_held(&self, held: &Held<'_>, accepted: &[&Report]) -> Result<(), Error> {
-        self.put_bodies(&held.bodies).await?;
+    pub(super) async fn put_held(
+        &self,
+        held: &Held<'_>,
+        accepted: &[&Report],
+        packed: &Packed,
+    ) -> Result<(), Error> {
+        self.put_bodies(&held.bodies, packed).await?;
         let told: BTreeSet<AssetNumber> = accepted.iter().map(|report| report.number).collect();
         let (mut sections, mut records, mut rows) = (Vec::new(), Vec::new(), Vec::new());
         for number in told {

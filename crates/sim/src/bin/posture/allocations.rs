@@ -14,10 +14,6 @@ use crate::{Failure, days, say};
 /// How many requests of each kind are counted.
 const TIMES: u32 = 500;
 
-/// The most allocations for one of them, decoding and answer included.
-const CHECKIN_GOAL: u64 = 500;
-const REPORT_GOAL: u64 = 2_000;
-
 static COUNTS: AtomicBool = AtomicBool::new(false);
 static TAKEN: AtomicU64 = AtomicU64::new(0);
 
@@ -57,10 +53,10 @@ pub(crate) async fn show(fleet: &Fleet) -> Result<(), Failure> {
     let checkins = days::checkins(fleet, hosts).await?;
     let reports = days::later_reports(fleet, hosts)?;
     let rows = [
-        ("allocations for an unchanged check-in", "/agent/v1/heartbeat", checkins, CHECKIN_GOAL),
-        ("allocations for a report of ten changes", "/agent/v1/reports", reports, REPORT_GOAL),
+        ("allocations for an unchanged check-in", "/agent/v1/heartbeat", checkins),
+        ("allocations for a report of ten changes", "/agent/v1/reports", reports),
     ];
-    for (what, path, bodies, goal) in rows {
+    for (what, path, bodies) in rows {
         let mut requests = Vec::with_capacity(bodies.len());
         for (host, body) in bodies {
             requests.push(fleet.request(path, host, body)?);
@@ -73,8 +69,7 @@ pub(crate) async fn show(fleet: &Fleet) -> Result<(), Failure> {
         }
         COUNTS.store(false, Ordering::Relaxed);
         let each = TAKEN.load(Ordering::Relaxed) / count.max(1);
-        let word = if each <= goal { "met" } else { "missed" };
-        say(what, &format!("{each}, stages in the background included; goal <= {goal}: {word}"));
+        say(what, &format!("{each}, with decoding, answer, and what stages do meanwhile"));
     }
     Ok(())
 }

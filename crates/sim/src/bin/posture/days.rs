@@ -19,7 +19,7 @@ use crate::volume::volume;
 use crate::{Failure, goal, say, seconds};
 
 /// How many hosts talk at once.
-const AT_ONCE: usize = 256;
+const AT_ONCE: usize = 1_024;
 
 /// How many of its verdicts change on a host each day: 5 %, in two reports.
 const CHANGES: u32 = RULES / 20;
