@@ -30,9 +30,8 @@ pub(super) async fn look(context: Context) -> Result<Look, Error> {
         context.nudges.posture_moved();
         if taken.more {
             more = Look::More;
-        } else {
-            leave_to_the_intake(&context, shard, began.elapsed() * INTAKE_SHARE).await?;
         }
+        leave_to_the_intake(&context, shard, began.elapsed() * INTAKE_SHARE).await?;
     }
     Ok(more)
 }
