@@ -1,6 +1,6 @@
 //! Alerts and their members, as the alert stage keeps them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bartizan_core::digest::Digest;
 use bartizan_core::id::{AlertId, AssetId};
@@ -11,7 +11,8 @@ use bartizan_ledger::entry::{Body, Salt};
 
 use crate::Store;
 use crate::decision::Outcome;
-use crate::engine::{Error, Row, bytes, json, ms};
+use crate::engine::{Error, Row, Transaction, bytes, json, ms, places};
+use crate::tuple::BATCH;
 
 /// The most alerts or members that one page holds.
 pub const PAGE_LIMIT: usize = 500;
@@ -143,54 +144,62 @@ impl Store {
         for (stage, shard, from, to) in &batch.cursors {
             tx.move_cursor(stage, *shard, *from, *to).await?;
         }
-        for alert in &batch.alerts {
-            let open = i64::from(alert.stage == Stage::Open);
-            let before =
-                tx.one("SELECT open FROM alert WHERE id = $1", [alert.id.to_string().into()]).await?;
-            let before: Option<i64> = before.map(|row| row.get(0)).transpose()?;
-            tx.run(
-                "INSERT INTO alert (id, group_key, open, opened_at, changed_at, body, acknowledged)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7)
-                 ON CONFLICT (id) DO UPDATE SET open = excluded.open, changed_at = excluded.changed_at,
-                    body = excluded.body, acknowledged = excluded.acknowledged",
-                [
-                    alert.id.to_string().into(),
-                    bytes(&alert.group.key()),
-                    open.into(),
-                    ms(alert.opened_at),
-                    ms(now),
-                    json(alert, "an alert")?,
-                    i64::from(alert.acknowledged.is_some()).into(),
-                ],
-            )
-            .await?;
-            if before != Some(open) {
-                let kind = if open == 1 { "alert_opened" } else { "alert_ended" };
-                let body =
-                    serde_json::json!({"alert": alert.id, "group": alert.group, "severity": alert.severity});
-                tx.stage("alert", kind, now, &Body::Open(body.to_string())).await?;
-            }
-        }
+        tx.put_alerts(&batch.alerts, now).await?;
+        let mut rows = Vec::with_capacity(batch.places.len());
         for (alert, place) in &batch.places {
-            tx.run(
-                "INSERT INTO alert_member (alert, member, asset, object, summary, standing)
-                 VALUES ($1, $2, $3, $4, $5, $6)
-                 ON CONFLICT (alert, member) DO UPDATE SET summary = excluded.summary,
-                    standing = excluded.standing",
-                [
-                    alert.to_string().into(),
-                    bytes(&place.member),
-                    place.asset.to_string().into(),
-                    place.object.clone().into(),
-                    place.summary.clone().into(),
-                    json(&place.standing, "an alert's member")?,
-                ],
-            )
-            .await?;
+            rows.push(vec![
+                alert.to_string().into(),
+                bytes(&place.member),
+                place.asset.to_string().into(),
+                place.object.clone().into(),
+                place.summary.clone().into(),
+                json(&place.standing, "an alert's member")?,
+            ]);
         }
+        let tail = "ON CONFLICT (alert, member) DO UPDATE SET summary = excluded.summary,
+                        standing = excluded.standing";
+        tx.insert("alert_member (alert, member, asset, object, summary, standing)", &rows, tail).await?;
         for (seq, outcome, salt) in &batch.ruled {
             tx.rule(*seq, outcome, now, *salt).await?;
         }
         tx.commit().await
+    }
+}
+
+impl Transaction {
+    /// Writes alerts, each once, and stages for the ledger which of them opened or ended.
+    async fn put_alerts(&self, alerts: &[Alert], now: Timestamp) -> Result<(), Error> {
+        let mut before: BTreeMap<String, i64> = BTreeMap::new();
+        for some in alerts.chunks(BATCH) {
+            let sql = format!("SELECT id, open FROM alert WHERE id IN {}", places(1, some.len()));
+            for row in self.all(&sql, some.iter().map(|alert| alert.id.to_string().into())).await? {
+                before.insert(row.get(0)?, row.get(1)?);
+            }
+        }
+        let (mut rows, mut told) = (Vec::with_capacity(alerts.len()), Vec::new());
+        for alert in alerts {
+            let (id, open) = (alert.id.to_string(), i64::from(alert.stage == Stage::Open));
+            if before.get(&id) != Some(&open) {
+                let kind = if open == 1 { "alert_opened" } else { "alert_ended" };
+                let body =
+                    serde_json::json!({"alert": alert.id, "group": alert.group, "severity": alert.severity});
+                told.push((kind, Body::Open(body.to_string())));
+            }
+            rows.push(vec![
+                id.into(),
+                bytes(&alert.group.key()),
+                open.into(),
+                ms(alert.opened_at),
+                ms(now),
+                json(alert, "an alert")?,
+                i64::from(alert.acknowledged.is_some()).into(),
+            ]);
+        }
+        let tail = "ON CONFLICT (id) DO UPDATE SET open = excluded.open, changed_at = excluded.changed_at,
+                        body = excluded.body, acknowledged = excluded.acknowledged";
+        let into = "alert (id, group_key, open, opened_at, changed_at, body, acknowledged)";
+        self.insert(into, &rows, tail).await?;
+        let entries: Vec<_> = told.iter().map(|(kind, body)| (*kind, now, body)).collect();
+        self.stage_all("alert", &entries).await
     }
 }
