@@ -5,6 +5,7 @@
 //! signals gather into one thing that a human must look at), [`route::Routes`] (who is told).
 
 pub mod alert;
+pub mod flood;
 pub mod health;
 pub mod notification;
 pub mod route;

@@ -104,6 +104,18 @@ impl Rules {
     }
 }
 
+impl Rules {
+    /// What its matches are called, correlations among them: each name with its severity.
+    pub fn names(&self) -> impl Iterator<Item = (&str, Severity)> {
+        let rules = self.collection.rules.iter();
+        let rules = rules.map(|rule| (rule.id.as_deref().unwrap_or(&rule.title), severity(rule.level)));
+        let correlations = self.collection.correlations.iter();
+        let correlations =
+            correlations.map(|rule| (rule.id.as_deref().unwrap_or(&rule.title), severity(rule.level)));
+        rules.chain(correlations)
+    }
+}
+
 /// Sigma's level as a severity; a rule without one is informational.
 pub(crate) fn severity(level: Option<Level>) -> Severity {
     match level {

@@ -9,10 +9,13 @@ use bartizan_core::configuration::baseline::{Baseline, Fix};
 use bartizan_core::configuration::enforcement::{self, Enforcement};
 use bartizan_core::digest::Digest;
 use bartizan_core::document::Document;
+use bartizan_core::monitoring::health::Health;
 use bartizan_core::monitoring::route::Routes;
-use bartizan_core::selector::Selector;
+use bartizan_core::monitoring::signal::Kind;
+use bartizan_core::selector::{Labels, Selector};
 use bartizan_core::severity::Severity;
 use bartizan_core::time::{Duration, Timestamp};
+use bartizan_detect::rules;
 use bartizan_store::{Error, Store};
 
 use crate::ambient::Ambient;
@@ -49,6 +52,8 @@ pub struct Environment {
     documents: Vec<Arc<Document>>,
     /// Every rule of every baseline.
     rules: Arc<Rules>,
+    /// What each document's signals are called, by its place among the documents.
+    signals: BTreeMap<usize, Vec<(Kind, String, Severity)>>,
     /// What applies to an asset, by which of the documents that is.
     policies: RwLock<BTreeMap<Vec<usize>, Arc<Policy>>>,
     /// Which rules' fixes are to be made, and on whom.
@@ -75,6 +80,8 @@ pub struct Rule {
     pub fix: Option<Fix>,
     /// The digest of the baseline's document.
     pub document: Digest,
+    /// Over its condition and check: a verdict that names another digest is on another rule.
+    pub check: Digest,
 }
 
 /// What applies to one asset.
@@ -85,6 +92,8 @@ pub struct Policy {
     /// The names of the baselines among them.
     baselines: BTreeSet<String>,
     rules: Arc<Rules>,
+    /// What its detections and thresholds are called, each with its severity.
+    signals: BTreeMap<(Kind, String), Severity>,
 }
 
 /// Rules by baseline, and by their own name in it.
@@ -111,9 +120,16 @@ impl Policies {
     pub async fn environment(&self, name: &str) -> Result<Arc<Environment>, Error> {
         let now = self.ambient.now();
         let held = self.environments.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
-        if let Some(held) = held.as_ref().filter(|held| now.since(held.at) < BELIEVED_FOR) {
-            return Ok(Arc::clone(&held.environment));
+        match held.filter(|held| now.since(held.at) < BELIEVED_FOR) {
+            Some(held) => Ok(held.environment),
+            None => self.look(name).await,
         }
+    }
+
+    /// An environment's documents, as the store has them now.
+    async fn look(&self, name: &str) -> Result<Arc<Environment>, Error> {
+        let now = self.ambient.now();
+        let held = self.environments.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
         let etag = self.store.documents_etag(name).await?;
         let environment = match held {
             Some(held) if held.environment.etag == etag => held.environment,
@@ -138,16 +154,17 @@ impl Policies {
             match Baseline::from_document(document) {
                 Ok(baseline) => {
                     let of = rules.entry(document.name.clone()).or_default();
-                    for rule in baseline.rules {
+                    for (rule, check) in baseline.checks() {
                         let told = Rule {
-                            title: rule.title,
+                            title: rule.title.clone(),
                             severity: rule.severity,
-                            rationale: rule.rationale,
-                            remediation: rule.remediation,
-                            fix: rule.fix,
+                            rationale: rule.rationale.clone(),
+                            remediation: rule.remediation.clone(),
+                            fix: rule.fix.clone(),
                             document: document.digest,
+                            check,
                         };
-                        of.insert(rule.id, told);
+                        of.insert(rule.id.clone(), told);
                     }
                 }
                 // It was good when it was applied: a newer program wrote it.
@@ -156,8 +173,10 @@ impl Policies {
                 }
             }
         }
+        let named = documents.iter().enumerate().map(|(place, document)| (place, signals(document)));
+        let signals = named.filter(|(_, signals)| !signals.is_empty()).collect();
         let (rules, policies) = (Arc::new(rules), RwLock::default());
-        Ok(Environment { etag, documents, rules, policies, enforcements, routes })
+        Ok(Environment { etag, documents, rules, signals, policies, enforcements, routes })
     }
 
     /// What people have to know of a rule, whichever environment holds it.
@@ -179,10 +198,21 @@ impl Policies {
     pub async fn policy(&self, asset: &Asset) -> Result<Arc<Policy>, Error> {
         let environment = self.environment(&asset.environment).await?;
         let labels = asset.labels();
-        let apply = environment.documents.iter().enumerate();
-        let apply: Vec<usize> =
-            apply.filter(|(_, document)| document.scope.matches(&labels)).map(|(place, _)| place).collect();
-        Ok(environment.policy(apply))
+        Ok(environment.policy(&labels))
+    }
+
+    /// What an agent may tell of this asset. Where that does not hold what it told (`holds`), the store
+    /// is asked once more: another replica may have applied what the agent judges by.
+    pub async fn applying(
+        &self,
+        asset: &Asset,
+        holds: impl Fn(&Policy) -> bool,
+    ) -> Result<Arc<Policy>, Error> {
+        let known = self.policy(asset).await?;
+        if holds(&known) {
+            return Ok(known);
+        }
+        Ok(self.look(&asset.environment).await?.policy(&asset.labels()))
     }
 }
 
@@ -212,8 +242,11 @@ impl Environment {
         self.rules.get(baseline)?.get(rule)
     }
 
-    /// What the documents at these places come to.
-    fn policy(&self, apply: Vec<usize>) -> Arc<Policy> {
+    /// What the documents come to that apply to an asset with these labels.
+    fn policy(&self, labels: &Labels) -> Arc<Policy> {
+        let all = self.documents.iter().enumerate();
+        let apply: Vec<usize> =
+            all.filter(|(_, document)| document.scope.matches(labels)).map(|(place, _)| place).collect();
         let held = self.policies.read().unwrap_or_else(PoisonError::into_inner).get(&apply).cloned();
         if let Some(held) = held {
             return held;
@@ -224,7 +257,10 @@ impl Environment {
         let etag = Digest::derived("policy", digests);
         let baselines = documents.iter().filter(|document| document.kind == "Baseline");
         let baselines = baselines.map(|document| document.name.clone()).collect();
-        let policy = Arc::new(Policy { etag, documents, baselines, rules: Arc::clone(&self.rules) });
+        let named = apply.iter().filter_map(|place| self.signals.get(place)).flatten();
+        let signals = named.map(|(kind, name, severity)| ((*kind, name.clone()), *severity)).collect();
+        let rules = Arc::clone(&self.rules);
+        let policy = Arc::new(Policy { etag, documents, baselines, rules, signals });
         let mut all = self.policies.write().unwrap_or_else(PoisonError::into_inner);
         if all.len() >= POLICIES_LIMIT {
             all.clear();
@@ -239,5 +275,33 @@ impl Policy {
     pub fn rule(&self, baseline: &str, rule: &str) -> Option<&Rule> {
         self.baselines.get(baseline)?;
         self.rules.get(baseline)?.get(rule)
+    }
+
+    /// Whether a rule applies to the asset with exactly this check.
+    pub fn has_check(&self, baseline: &str, rule: &str, check: &Digest) -> bool {
+        self.rule(baseline, rule).is_some_and(|rule| rule.check == *check)
+    }
+
+    /// How grave a detection or threshold of this name is, where one applies to the asset.
+    pub fn severity(&self, kind: Kind, name: &str) -> Option<Severity> {
+        self.signals.get(&(kind, name.to_owned())).copied()
+    }
+}
+
+/// What a document's signals are called.
+fn signals(document: &Document) -> Vec<(Kind, String, Severity)> {
+    match document.kind.as_str() {
+        "Health" => {
+            let thresholds = Health::from_document(document).map(|health| health.thresholds);
+            let named = thresholds.unwrap_or_default().into_iter();
+            named.map(|threshold| (Kind::Health, threshold.id, threshold.severity)).collect()
+        }
+        rules::KIND => {
+            let mut read = rules::Rules::default();
+            // What of it can't be read gives no signals.
+            let _ = read.read_document(document);
+            read.names().map(|(name, severity)| (Kind::Detection, name.to_owned(), severity)).collect()
+        }
+        _ => Vec::new(),
     }
 }

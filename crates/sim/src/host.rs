@@ -8,7 +8,9 @@ use bartizan_agent::link::{self, Link, Nudges};
 use bartizan_agent::state::State;
 use bartizan_agent::{identity, state, tls};
 use bartizan_core::canonical::Value;
+use bartizan_core::configuration::baseline::Baseline;
 use bartizan_core::digest::Digest;
+use bartizan_core::document::Document;
 use bartizan_core::monitoring::signal::Noticed;
 use bartizan_core::time::Timestamp;
 use bartizan_core::verdict::Verdict;
@@ -34,6 +36,17 @@ pub struct Facts {
     pub sections: BTreeMap<String, Value>,
     /// By baseline, rule and digest of the check.
     pub verdicts: BTreeMap<(String, String, Digest), Verdict>,
+}
+
+/// The digest of each rule's check by these documents, by baseline and rule: what verdicts have to name.
+pub fn checks(documents: &[Document]) -> BTreeMap<(String, String), Digest> {
+    let baselines = documents.iter().filter_map(|document| Baseline::from_document(document).ok());
+    let named = |baseline: Baseline| {
+        let checks = baseline.checks();
+        let checks = checks.map(|(rule, check)| ((baseline.name.clone(), rule.id.clone()), check));
+        checks.collect::<Vec<_>>()
+    };
+    baselines.flat_map(named).collect()
 }
 
 /// One simulated host.

@@ -19,7 +19,7 @@ use bartizan_server::ambient::Ambient;
 use bartizan_server::api::enrolment::{self, Wanted};
 use bartizan_server::intake::Pacing;
 use bartizan_server::{App, Settings};
-use bartizan_sim::host::{Facts, Host, Way};
+use bartizan_sim::host::{Facts, Host, Way, checks};
 use bartizan_store::Place;
 use bartizan_store::asset::Batch;
 use bartizan_wire::report::{Loss, Outcome};
@@ -116,10 +116,10 @@ async fn what_was_met_on_a_silent_host_is_unknown_until_it_is_heard_again() {
     let (app, way) = server(folder.path()).await;
     let text = "kind: Baseline\nname: b\nspec:\n  title: B\n  rules:\n    - {id: r, title: T, rationale: R, severity: low, remediation: M, check: {file: {path: /etc/motd, exists: true}}}\n";
     let documents = bartizan_core::document::parse("b.yaml", text).unwrap();
+    let checks = checks(&documents).into_iter();
+    let verdicts = checks.map(|((baseline, rule), check)| ((baseline, rule, check), Verdict::Met)).collect();
     bartizan_server::api::document::apply_documents(&app.web, "dev", documents).await.unwrap();
-    let check = Digest::of_bytes(b"check");
     let mut quiet = host(folder.path(), &way, "quiet").await;
-    let verdicts = BTreeMap::from([(("b".to_owned(), "r".to_owned(), check), Verdict::Met)]);
     let report = quiet.compose(Facts { verdicts, ..Facts::default() }, Vec::new(), now());
     assert!(matches!(quiet.send(&report).await.unwrap(), Outcome::Committed { .. }));
     // Nobody says a word: what was met there is unknown, and says since when.

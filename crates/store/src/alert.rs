@@ -54,6 +54,19 @@ fn place(row: &Row) -> Result<Place, Error> {
 }
 
 impl Store {
+    /// The alerts that this asset's signals have opened since then.
+    pub async fn alerts_opened_by(&self, asset: AssetId, since: Timestamp) -> Result<Vec<Alert>, Error> {
+        let reading = self.reading("count the alerts that an asset opened");
+        // An alert's identifier holds when it was made, by this server's clock: its own stamp is the agent's.
+        let first = AlertId::mint(since, [0; 10]).to_string();
+        let sql = "SELECT body FROM alert WHERE id >= $1 AND body LIKE $2";
+        let opener = format!("%\"opened_by\":\"{asset}\"%");
+        let rows = reading.all(sql, [first.into(), opener.into()]).await?;
+        let alerts: Vec<Alert> = rows.iter().map(|row| row.json(0, "an alert")).collect::<Result<_, _>>()?;
+        // The text may stand in a summary, too: an agent words those.
+        Ok(alerts.into_iter().filter(|alert| alert.opened_by == Some(asset)).collect())
+    }
+
     /// The open alert of a group.
     pub async fn open_alert(&self, group: &Digest) -> Result<Option<Alert>, Error> {
         let reading = self.reading("read an alert");

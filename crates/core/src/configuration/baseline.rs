@@ -222,6 +222,15 @@ impl Baseline {
     }
 }
 
+impl Baseline {
+    /// Each rule with the digest of its condition and check under the document's own values: what an
+    /// agent's verdicts name.
+    pub fn checks(&self) -> impl Iterator<Item = (&Rule, Digest)> {
+        let prepared = self.prepared(None).into_iter().flatten();
+        prepared.map(|(rule, prepared)| (rule, prepared.digest))
+    }
+}
+
 impl Rule {
     /// Whether the profile holds this rule; without a profile every rule is asked.
     pub fn is_in(&self, profile: Option<&str>) -> bool {

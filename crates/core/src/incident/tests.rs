@@ -24,6 +24,8 @@ pub(super) fn alert(number: u8, severity: Severity) -> Alert {
         counts: Counts { firing: 1, ..Counts::default() },
         acknowledged: None,
         stage: AlertStage::Open,
+        opened_by: None,
+        surplus: 0,
     }
 }
 

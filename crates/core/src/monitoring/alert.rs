@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::signal::{Kind, Signal, State};
 use crate::canonical::Value;
 use crate::digest::Digest;
-use crate::id::{AlertId, PersonId};
+use crate::id::{AlertId, AssetId, PersonId};
 use crate::selector::Labels;
 use crate::severity::Severity;
 use crate::time::Timestamp;
@@ -35,7 +35,7 @@ pub struct Alert {
     pub group: Group,
     /// The highest that any member had.
     pub severity: Severity,
-    /// The newest member's line.
+    /// The first member's line: whoever joins later does not word it anew.
     pub summary: String,
     pub opened_at: Timestamp,
     /// When the last member joined.
@@ -43,6 +43,16 @@ pub struct Alert {
     pub counts: Counts,
     pub acknowledged: Option<Acknowledgement>,
     pub stage: Stage,
+    /// The asset whose signal opened it; none in what was written before this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opened_by: Option<AssetId>,
+    /// How many signals are counted in it alone ([`super::flood`]).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub surplus: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// How many members stand how.
@@ -150,6 +160,8 @@ fn open(signal: &Signal, id: AlertId) -> Step {
         counts: Counts { firing: 1, ..Counts::default() },
         acknowledged: None,
         stage: Stage::Open,
+        opened_by: Some(signal.asset),
+        surplus: 0,
     };
     Step::Opened(alert, Member::Firing { since: signal.at })
 }
@@ -173,7 +185,6 @@ fn change(alert: &Alert, member: Option<Member>, signal: &Signal) -> Step {
     // A member that was unknown and is seen to fire was there before: the alert has not grown.
     if matches!((member, next), (None | Some(Member::Resolved { .. }), Member::Firing { .. })) {
         alert.grown_at = signal.at;
-        alert.summary.clone_from(&signal.summary);
         alert.severity = alert.severity.max(signal.severity);
     }
     if alert.counts.firing == 0 && alert.counts.unknown == 0 {

@@ -122,6 +122,8 @@ mod tests {
             counts: Counts { firing: 1, unknown: 0, resolved: 0 },
             acknowledged: None,
             stage: Stage::Open,
+            opened_by: None,
+            surplus: 0,
         }
     }
 

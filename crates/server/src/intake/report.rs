@@ -8,7 +8,8 @@ use axum::response::Response;
 use bartizan_core::asset::Asset;
 use bartizan_core::digest::Digest;
 use bartizan_core::fact::{Name, OperatingSystem, Package, Section};
-use bartizan_core::monitoring::signal::{Kind, Signal};
+use bartizan_core::monitoring::flood;
+use bartizan_core::monitoring::signal::{Kind, Signal, State};
 use bartizan_core::order::{Ending, STEPS_LIMIT, StepOutcome};
 use bartizan_core::time::Timestamp;
 use bartizan_core::vulnerability::matching::Tuple;
@@ -25,12 +26,16 @@ use bartizan_wire::{VERSION, report, unpack_versioned};
 use super::batch::Batcher;
 use super::{Asked, Intake, answer};
 use crate::nudge::Nudges;
+use crate::policy::Policy;
 use crate::problem::Problem;
 use crate::signal::{CLONE, own_signal};
 use crate::tasks::Tasks;
 
 /// The pseudo-section whose hash is over all verdicts; it never has a body.
 pub(super) const VERDICTS: &str = "verdicts";
+
+/// What an agent says of a fork is about one of these.
+const FORKS: [&str; 2] = ["ledger", "orders"];
 
 /// Reports that arrive together are one transaction.
 pub(super) async fn batcher(store: &Store, nudges: &Nudges, tasks: &Tasks) -> Batcher<Report, Committed> {
@@ -174,21 +179,19 @@ async fn accept(
         Ok(tuples) => tuples,
         Err(problem) => return Ok(Err(problem)),
     };
-    let policy = state.policies.policy(asset).await?;
+    let policy = state.policies.applying(asset, |policy| holds(policy, &report)).await?;
     // Signals of a first report are backlog; most reports have none, and need not ask.
     let first = !report.signals.is_empty() && state.store.asset_standing(asset.number).await?.is_none();
-    let mut signals: Vec<Signal> =
-        report.signals.into_iter().map(|noticed| noticed.on(asset.id, asset.labels(), first)).collect();
-    for signal in &mut signals {
-        signal.at = signal.at.min(now);
-    }
+    let noticed = report.signals.into_iter().map(|noticed| noticed.on(asset.id, asset.labels(), first));
+    let mut signals: Vec<Signal> = noticed.map(|signal| named(&policy, signal, now)).collect();
     for (source, loss) in report.loss.iter().filter(|(_, loss)| loss.dropped > 0) {
         let (name, all) = (&asset.name, loss.seen.max(loss.dropped));
         let summary = format!("{name} lost {} of {all} items of {source}", loss.dropped);
         signals
             .push(Signal { object: source.clone(), ..own_signal(asset, Kind::Loss, "loss", summary, now) });
     }
-    let ours = |look: &report::Look| policy.rule(&look.baseline, &look.rule).is_some();
+    // A look under another check, as one before a change of policy, counts not: another one follows.
+    let ours = |look: &report::Look| policy.has_check(&look.baseline, &look.rule, &look.check);
     let looks = report.verdicts.into_iter().filter(ours).map(|look| {
         let subject = Subject { baseline: look.baseline, rule: look.rule, check: look.check };
         (subject, look.verdict, look.observed_at.min(now))
@@ -210,6 +213,30 @@ async fn accept(
         signals,
         outcomes: report.outcomes,
     }))
+}
+
+/// Whether all that a report tells is named by documents that apply to its asset.
+fn holds(policy: &Policy, report: &report::Report) -> bool {
+    report.verdicts.iter().all(|look| policy.has_check(&look.baseline, &look.rule, &look.check))
+        && report.signals.iter().all(|signal| is_named(policy, signal.kind, &signal.subject))
+}
+
+fn is_named(policy: &Policy, kind: Kind, subject: &str) -> bool {
+    match kind {
+        Kind::Fork => FORKS.contains(&subject),
+        kind => policy.severity(kind, subject).is_some(),
+    }
+}
+
+/// An agent's signal as it counts: as grave as its document says, and one that fires under a name which
+/// no document gives the asset is only counted.
+fn named(policy: &Policy, signal: Signal, now: Timestamp) -> Signal {
+    let signal = Signal { at: signal.at.min(now), ..signal };
+    if !is_named(policy, signal.kind, &signal.subject) && signal.state == State::Firing {
+        return flood::surplus(&signal);
+    }
+    let severity = policy.severity(signal.kind, &signal.subject).unwrap_or(signal.severity);
+    Signal { severity, ..signal }
 }
 
 /// The builds present, where the report tells of packages or of the system that they are judged by.

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use bartizan_core::asset::Asset;
 use bartizan_core::digest::Digest;
-use bartizan_core::id::AlertId;
+use bartizan_core::id::{AlertId, AssetId};
 use bartizan_core::monitoring::alert::{self, Alert, Group, Member, Step};
+use bartizan_core::monitoring::flood;
 use bartizan_core::monitoring::signal::{Kind, Signal, State};
 use bartizan_core::posture::{AssetNumber, Change, SubjectNumber};
 use bartizan_core::severity::Severity;
@@ -41,6 +42,8 @@ struct Work<'a> {
     members: BTreeMap<(AlertId, Digest), Option<Member>>,
     assets: BTreeMap<AssetNumber, Option<Asset>>,
     changed: BTreeMap<AlertId, Alert>,
+    /// How many alerts the agents of assets opened within the last hour.
+    opened: BTreeMap<AssetId, u64>,
     places: BTreeMap<(AlertId, Digest), Place>,
     ruled: Vec<(i64, Outcome, [u8; 32])>,
 }
@@ -57,6 +60,7 @@ pub(super) async fn look(context: Context) -> Result<Look, Error> {
         members: BTreeMap::new(),
         assets: BTreeMap::new(),
         changed: BTreeMap::new(),
+        opened: BTreeMap::new(),
         places: BTreeMap::new(),
         ruled: Vec::new(),
     };
@@ -147,11 +151,11 @@ impl Work<'_> {
 
     /// Takes one signal into its group's alert.
     async fn take(&mut self, signal: &Signal) -> Result<(), Error> {
+        if flood::is_surplus(signal) {
+            return self.count(signal).await;
+        }
         let group = Group::of(signal).key();
-        let open = match self.open.get(&group) {
-            Some(open) => open.clone(),
-            None => self.context.store.open_alert(&group).await?,
-        };
+        let open = self.open_alert(&group).await?;
         let key = signal.member_key();
         let member = match &open {
             None => None,
@@ -165,21 +169,58 @@ impl Work<'_> {
             Step::Nothing => {
                 self.open.insert(group, open);
             }
+            Step::Opened(..) if flood::is_limited(signal.kind) && self.is_flood(signal).await? => {
+                return self.count(&flood::surplus(signal)).await;
+            }
             Step::Opened(alert, member) | Step::Changed(alert, member) => {
-                self.members.insert((alert.id, key), Some(member));
-                let place = Place {
-                    member: key,
-                    asset: signal.asset,
-                    object: signal.object.clone(),
-                    summary: signal.summary.clone(),
-                    standing: member,
-                };
-                self.places.insert((alert.id, key), place);
-                self.open.insert(group, Some(alert.clone()));
-                self.changed.insert(alert.id, alert);
+                self.keep(group, alert, member, signal, signal.summary.clone());
             }
         }
         Ok(())
+    }
+
+    /// The open alert of a group, with all that was taken in so far.
+    async fn open_alert(&self, group: &Digest) -> Result<Option<Alert>, Error> {
+        Ok(match self.open.get(group) {
+            Some(open) => open.clone(),
+            None => self.context.store.open_alert(group).await?,
+        })
+    }
+
+    fn keep(&mut self, group: Digest, alert: Alert, member: Member, signal: &Signal, summary: String) {
+        let key = signal.member_key();
+        self.members.insert((alert.id, key), Some(member));
+        let (asset, object) = (signal.asset, signal.object.clone());
+        let place = Place { member: key, asset, object, summary, standing: member };
+        self.places.insert((alert.id, key), place);
+        self.open.insert(group, Some(alert.clone()));
+        self.changed.insert(alert.id, alert);
+    }
+
+    /// Counts a signal that is told in its asset's surplus alone.
+    async fn count(&mut self, signal: &Signal) -> Result<(), Error> {
+        let group = Group::of(signal).key();
+        let open = self.open_alert(&group).await?;
+        let fresh = AlertId::mint(self.now, self.context.ambient.random());
+        let (alert, member) = flood::count(open.as_ref(), signal, fresh);
+        let summary = alert.summary.clone();
+        self.keep(group, alert, member, signal, summary);
+        Ok(())
+    }
+
+    /// Whether the asset of a signal that opens an alert has opened its share of them; if not, this one counts.
+    async fn is_flood(&mut self, signal: &Signal) -> Result<bool, Error> {
+        let opened = match self.opened.get(&signal.asset) {
+            Some(opened) => *opened,
+            None => {
+                let alerts =
+                    self.context.store.alerts_opened_by(signal.asset, flood::since(self.now)).await?;
+                alerts.iter().filter(|alert| flood::is_limited(alert.group.kind)).count() as u64
+            }
+        };
+        let flood = opened >= flood::ALERTS_LIMIT;
+        self.opened.insert(signal.asset, if flood { opened } else { opened + 1 });
+        Ok(flood)
     }
 
     /// Rules on what a person did with an alert.

@@ -13,25 +13,10 @@ use bartizan_server::api::enrolment::{self, Wanted};
 use bartizan_server::channels::email::Relay;
 use bartizan_server::intake::Pacing;
 use bartizan_server::{App, Reach, Settings};
-use bartizan_sim::replica::Told;
+use bartizan_sim::replica::{BASELINE, Told};
 use bartizan_store::Place;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-
-/// The one rule that simulated hosts have verdicts on.
-const BASELINE: &str = "
-kind: Baseline
-name: simulated
-spec:
-  title: What simulated hosts are judged by
-  rules:
-    - id: r
-      title: A file is there
-      severity: high
-      rationale: So that something can change.
-      check: {file: {path: /etc/hostname, exists: true}}
-      remediation: Make the file.
-";
 
 #[expect(clippy::disallowed_methods, reason = "this is a composition root: here the clock is read")]
 fn now() -> Timestamp {

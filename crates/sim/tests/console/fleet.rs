@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use bartizan_core::asset::Class;
 use bartizan_core::canonical::Value;
-use bartizan_core::digest::Digest;
 use bartizan_core::document;
 use bartizan_core::enrolment::Grant;
 use bartizan_core::id::PersonId;
@@ -20,7 +19,7 @@ use bartizan_server::ambient::Ambient;
 use bartizan_server::api::enrolment::{self, Wanted};
 use bartizan_server::intake::Pacing;
 use bartizan_server::{App, Settings, api, auth, feed_sync};
-use bartizan_sim::host::{Facts, Host, Way};
+use bartizan_sim::host::{Facts, Host, Way, checks};
 use bartizan_store::Place;
 use bartizan_wire::report::Outcome;
 use rand::SeedableRng as _;
@@ -107,8 +106,11 @@ fn now() -> Timestamp {
 
 fn facts(verdicts: [Verdict; 3]) -> Facts {
     let os = r#"{"body":{"codename":"bookworm","id":"debian","id_like":[],"name":"Debian GNU/Linux 12 (bookworm)","version_id":"12"},"unknown":[]}"#;
+    let checks = checks(&bartizan_core::document::parse("documents.yaml", DOCUMENTS).unwrap());
     let told = RULES.into_iter().zip(verdicts).map(|(rule, verdict)| {
-        (("linux-servers".to_owned(), rule.to_owned(), Digest::of_bytes(rule.as_bytes())), verdict)
+        let (baseline, rule) = ("linux-servers".to_owned(), rule.to_owned());
+        let check = *checks.get(&(baseline.clone(), rule.clone())).unwrap();
+        ((baseline, rule, check), verdict)
     });
     let packages = PACKAGES.map(|(name, source, version)| {
         serde_json::json!({"name": name, "source": source, "version": version, "source_version": version,

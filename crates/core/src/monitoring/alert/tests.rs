@@ -176,3 +176,12 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn who_joins_later_does_not_word_the_alert_anew() {
+    let first = signal(1, State::Firing, 1);
+    let Step::Opened(alert, _) = step(None, None, &first, fresh(1)) else { panic!("it opens") };
+    let later = Signal { summary: "nothing to see here".to_owned(), ..signal(2, State::Firing, 2) };
+    let Step::Changed(grown, _) = step(Some(&alert), None, &later, fresh(2)) else { panic!("it grows") };
+    assert_eq!((grown.summary, grown.counts.firing), (first.summary, 2));
+}

@@ -45,6 +45,8 @@ fn message(summary: &str, number: u32) -> Message {
             counts: Counts { firing: 1, unknown: 0, resolved: 0 },
             acknowledged: None,
             stage: Stage::Open,
+            opened_by: None,
+            surplus: 0,
         },
         places: vec![place],
     }

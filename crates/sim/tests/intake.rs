@@ -1,0 +1,219 @@
+//! What an agent says counts as far as documents that apply to its asset name it.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bartizan_core::asset::Class;
+use bartizan_core::digest::Digest;
+use bartizan_core::document::{self, Document};
+use bartizan_core::enrolment::Grant;
+use bartizan_core::monitoring::alert::Alert;
+use bartizan_core::monitoring::flood::ALERTS_LIMIT;
+use bartizan_core::monitoring::signal::{Kind, Noticed, State};
+use bartizan_core::severity::Severity;
+use bartizan_core::time::Timestamp;
+use bartizan_core::verdict::Verdict;
+use bartizan_server::ambient::Ambient;
+use bartizan_server::api::document::apply_documents;
+use bartizan_server::api::enrolment::{self, Wanted};
+use bartizan_server::intake::Pacing;
+use bartizan_server::{App, Settings};
+use bartizan_sim::host::{Facts, Host, Way, checks};
+use bartizan_store::Place;
+use bartizan_store::document::Edit;
+use bartizan_wire::report::Outcome;
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+
+/// How long anything may take.
+const LIMIT: Duration = Duration::from_secs(30);
+
+#[expect(clippy::disallowed_methods, reason = "the server runs in earnest here: its clock is the machine's")]
+fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap())
+}
+
+/// A baseline with one rule, on this file.
+fn baseline(path: &str) -> Vec<Document> {
+    let text = format!(
+        "kind: Baseline\nname: b\nspec:\n  title: B\n  rules:\n    - {{id: r, title: T, rationale: R, severity: low, remediation: M, check: {{file: {{path: {path}, exists: true}}}}}}\n"
+    );
+    document::parse("b.yaml", &text).unwrap()
+}
+
+/// So many thresholds, each of low severity.
+fn thresholds(count: u64) -> Vec<Document> {
+    let mut text = "kind: Health\nname: h\nspec:\n  thresholds:\n".to_owned();
+    for number in 0..count {
+        text.push_str(&format!(
+            "    - {{id: t{number}, measure: disk_used, above: 90%, severity: low, summary: full}}\n"
+        ));
+    }
+    document::parse("h.yaml", &text).unwrap()
+}
+
+fn signal(kind: Kind, subject: &str) -> Noticed {
+    Noticed {
+        kind,
+        subject: subject.to_owned(),
+        object: "/srv".to_owned(),
+        state: State::Firing,
+        severity: Severity::Critical,
+        summary: format!("{subject} as the agent words it"),
+        // An hour counts by the server's clock, whatever an agent says.
+        at: Timestamp::from_millis(1_700_000_000_000),
+    }
+}
+
+fn verdicts(documents: &[Document], verdict: Verdict) -> BTreeMap<(String, String, Digest), Verdict> {
+    checks(documents)
+        .into_iter()
+        .map(|((baseline, rule), check)| ((baseline, rule, check), verdict))
+        .collect()
+}
+
+/// A server with one host, which has reported once.
+struct House {
+    app: App,
+    host: Host,
+    _folder: tempfile::TempDir,
+}
+
+impl House {
+    async fn start() -> House {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let folder = tempfile::tempdir().unwrap();
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+        let settings = Settings {
+            place: Place::Sqlite(folder.path().join("bartizan.db")),
+            wrapping_key: folder.path().join("wrapping.key"),
+            people: loopback,
+            agents: loopback,
+            names: Vec::new(),
+            pacing: Pacing::default(),
+            demo: false,
+        };
+        let app = App::start(&settings, Ambient::new(now, StdRng::seed_from_u64(1))).await.unwrap();
+        let grant = Grant {
+            service: "shop".to_owned(),
+            environment: "dev".to_owned(),
+            class: Class::Server,
+            labels: BTreeMap::new(),
+            networks: Vec::new(),
+            approval: false,
+        };
+        let wanted = Wanted { uses: 1, expires_in: bartizan_core::time::Duration::from_hours(1), grant };
+        let key = enrolment::create(&app.web, wanted).await.unwrap().key;
+        let way = Way { server: format!("https://{}", app.agents()), pinned: app.fingerprint(), key };
+        let host = Host::open(&folder.path().join("web-1"), "web-1", &way).await.unwrap();
+        let mut house = House { app, host, _folder: folder };
+        house.report(BTreeMap::new(), Vec::new()).await;
+        house
+    }
+
+    async fn report(&mut self, verdicts: BTreeMap<(String, String, Digest), Verdict>, signals: Vec<Noticed>) {
+        let facts = Facts { verdicts, ..Facts::default() };
+        let report = self.host.compose(facts, signals, now());
+        assert!(matches!(self.host.send(&report).await.unwrap(), Outcome::Committed { .. }));
+    }
+
+    /// What the one host stands by: each verdict.
+    async fn standing(&self) -> Vec<Verdict> {
+        let record = self.app.web.store.record(0).await.unwrap();
+        record.verdicts().map(|(_, standing)| standing.verdict).collect()
+    }
+
+    /// Every alert, once one is as it should be.
+    async fn until(&self, good: impl Fn(&Alert) -> bool) -> Vec<Alert> {
+        let mut shown = self.app.web.nudges.shown();
+        let found = async {
+            loop {
+                let alerts = self.app.web.store.alerts(false, 500).await.unwrap();
+                if alerts.iter().any(&good) {
+                    return alerts;
+                }
+                shown.changed().await.unwrap();
+            }
+        };
+        tokio::time::timeout(LIMIT, found).await.unwrap()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_verdict_under_another_check_counts_not_and_the_next_one_does() {
+    let mut house = House::start().await;
+    let (before, after) = (baseline("/etc/motd"), baseline("/etc/issue"));
+    apply_documents(&house.app.web, "dev", before.clone()).await.unwrap();
+    let made_up = BTreeMap::from([(("b".to_owned(), "r".to_owned(), Digest::of_bytes(b"x")), Verdict::Met)]);
+    house.report(made_up, Vec::new()).await;
+    assert_eq!(house.standing().await, [], "no rule has that check");
+    house.report(verdicts(&before, Verdict::NotMet), Vec::new()).await;
+    assert_eq!(house.standing().await, [Verdict::NotMet]);
+
+    // The policy changes; what was judged by the old one is under way still.
+    apply_documents(&house.app.web, "dev", after.clone()).await.unwrap();
+    house.report(verdicts(&before, Verdict::Met), Vec::new()).await;
+    assert_eq!(house.standing().await, [Verdict::NotMet], "the old rule's verdict stays as it was");
+    let wanted = house.host.heartbeat(now()).await.unwrap().wanted;
+    assert!(wanted.is_empty(), "nothing is asked for again: {wanted:?}");
+    house.report(verdicts(&after, Verdict::Met), Vec::new()).await;
+    assert_eq!(house.standing().await, [Verdict::NotMet, Verdict::Met]);
+    house.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_replica_has_just_applied_counts_at_once() {
+    let mut house = House::start().await;
+    let (before, after) = (baseline("/etc/motd"), baseline("/etc/issue"));
+    apply_documents(&house.app.web, "dev", before.clone()).await.unwrap();
+    house.report(verdicts(&before, Verdict::Met), Vec::new()).await;
+    // This replica has read its documents a moment ago, and was told of nothing since.
+    let edits: Vec<Edit> = after.iter().map(|document| Edit::Put(Box::new(document.clone()))).collect();
+    house.app.web.store.edit_documents("dev", &edits, now()).await.unwrap();
+    house.report(verdicts(&after, Verdict::NotMet), Vec::new()).await;
+    assert!(house.standing().await.contains(&Verdict::NotMet), "{:?}", house.standing().await);
+    house.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_is_as_grave_as_its_document_says_and_made_up_ones_are_only_counted() {
+    let mut house = House::start().await;
+    apply_documents(&house.app.web, "dev", thresholds(1)).await.unwrap();
+    let told = [
+        signal(Kind::Health, "t0"),
+        signal(Kind::Health, "made-up"),
+        signal(Kind::Detection, "t0"),
+        signal(Kind::Fork, "everything-is-fine"),
+    ];
+    house.report(BTreeMap::new(), told.to_vec()).await;
+    let alerts = house.until(|alert| alert.surplus == 3).await;
+    assert_eq!(alerts.len(), 2, "{alerts:?}");
+    let known = alerts.iter().find(|alert| alert.group.kind == Kind::Health).unwrap();
+    assert_eq!((known.group.subject.as_str(), known.severity), ("t0", Severity::Low));
+    let counted = alerts.iter().find(|alert| alert.group.kind == Kind::Loss).unwrap();
+    assert!(
+        counted.summary.starts_with("web-1: 3 signals of it are counted here alone"),
+        "{}",
+        counted.summary
+    );
+    house.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_host_opens_so_many_alerts_an_hour_and_what_is_beyond_is_counted() {
+    let mut house = House::start().await;
+    apply_documents(&house.app.web, "dev", thresholds(ALERTS_LIMIT + 3)).await.unwrap();
+    let names = (0..ALERTS_LIMIT + 3).map(|number| format!("t{number}"));
+    let told = names.map(|name| signal(Kind::Health, &name)).collect();
+    house.report(BTreeMap::new(), told).await;
+    let alerts = house.until(|alert| alert.surplus == 3).await;
+    assert_eq!(alerts.len() as u64, ALERTS_LIMIT + 1);
+    // Another look at the same hour finds the same limit.
+    house.report(BTreeMap::new(), vec![signal(Kind::Health, &format!("t{}", ALERTS_LIMIT + 2))]).await;
+    let alerts = house.until(|alert| alert.surplus == 4).await;
+    assert_eq!(alerts.len() as u64, ALERTS_LIMIT + 1);
+    house.app.stop().await;
+}
