@@ -9,6 +9,7 @@
 )]
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -350,7 +351,7 @@ async fn on_postgresql_it_covers_while_its_control_holds_and_ends_at_once_when_t
         eprintln!("left out: PostgreSQL, since BARTIZAN_TEST_POSTGRES names no server");
         return;
     };
-    let schema = Some(format!("acceptance_{}", std::process::id()));
+    let schema = Some(format!("acceptance_{:016x}", RandomState::new().hash_one(0)));
     let place = Place::Postgres { url: url.into_string().unwrap(), schema };
     it_covers_while_its_control_holds_and_ends_at_once_when_that_fails(place).await;
 }
