@@ -369,7 +369,8 @@ fn the_ledger_is_exported_and_verified_and_what_is_altered_is_not() {
     let house = House::start();
     let (_, path) = house.file("documents.yaml", client::house::BASELINE);
     house.json(&["apply", "-f", &path]);
-    house.until_logged(2);
+    // The person, the document, and the review that its baseline got.
+    house.until_logged(3);
     let bundle = house.path("ledger.bundle");
     assert!(house.run(&["ledger", "export", &bundle]).status.success());
     frozen!("ledger_show", house.shown(&["ledger", "show"]));
@@ -390,7 +391,7 @@ fn one_entry_is_proved_against_a_checkpoint_and_an_altered_proof_is_not() {
     let house = House::start();
     let (_, path) = house.file("documents.yaml", client::house::BASELINE);
     house.json(&["apply", "-f", &path]);
-    house.until_logged(1);
+    house.until_logged(3);
     let head = house.json(&["ledger", "show"])["head"].clone();
     let (_, checkpoint) = house.file("checkpoint", head["note"].as_str().unwrap());
     std::fs::write(house.path("documents.yaml"), client::house::BASELINE.replace("Marked hosts", "Marked"))
