@@ -75,12 +75,21 @@ pub(super) async fn run(app: &App, agent: &Agent, mut interrupted: Interrupted) 
 }
 
 fn line(posture: &Posture) -> String {
+    let judged = posture.met + posture.not_met + posture.unknown > 0;
     let vulnerabilities = match posture.feeds {
-        0 => "vulnerabilities unknown (no feeds)".to_owned(),
+        0 => "vulnerabilities unknown (no feed is imported)".to_owned(),
+        // No host has told of its packages: nothing is known yet, which is not none.
+        _ if !judged => "vulnerabilities not judged yet".to_owned(),
         _ => format!("{} vulnerabilities ({} fixable)", posture.vulnerabilities, posture.fixable),
     };
     format!(
-        "{} assets · rules: {} met, {} not met, {} unknown · {vulnerabilities} · {} open alerts · ledger {}",
-        posture.assets, posture.met, posture.not_met, posture.unknown, posture.open_alerts, posture.ledger
+        "{} {} · rules: {} met, {} not met, {} unknown · {vulnerabilities} · {} open alerts · ledger {}",
+        posture.assets,
+        if posture.assets == 1 { "asset" } else { "assets" },
+        posture.met,
+        posture.not_met,
+        posture.unknown,
+        posture.open_alerts,
+        posture.ledger
     )
 }
