@@ -121,6 +121,12 @@ fn check(report: &report::Report) -> Result<Bodies, String> {
     within("verdicts", report.verdicts.len(), VERDICTS_LIMIT)?;
     within("signals", report.signals.len(), SIGNALS_LIMIT)?;
     within("outcomes", report.outcomes.len(), OUTCOMES_LIMIT)?;
+    // What the store can't hold would fail the reports of others that are committed together with it.
+    let generations = report.outcomes.iter().map(|outcome| outcome.generation);
+    let mut counters = [report.epoch, report.sequence].into_iter().chain(generations);
+    if let Some(counter) = counters.find(|counter| i64::try_from(*counter).is_err()) {
+        return Err(format!("{counter} is more than anything is counted to"));
+    }
     let sources = report.loss.keys();
     let looks = report.verdicts.iter().flat_map(|look| [&look.baseline, &look.rule]);
     let signals = report.signals.iter().flat_map(|signal| [&signal.subject, &signal.object, &signal.summary]);
