@@ -267,6 +267,15 @@ pub enum End {
     Withdrawn,
 }
 
+impl Ending {
+    /// Whether all that was asked for is so now: an answer for each step, and each of them done. What is
+    /// said of fewer steps, or of more, is no answer to the order.
+    pub fn is_whole(&self, order: &Order) -> bool {
+        let good = |step: &StepOutcome| matches!(step, StepOutcome::Unchanged | StepOutcome::Done { .. });
+        matches!(self, Ending::CarriedOut(steps) if steps.len() == order.steps.len() && steps.iter().all(good))
+    }
+}
+
 /// What became of one step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -12,6 +12,7 @@ use bartizan_core::enrolment::Grant;
 use bartizan_core::monitoring::alert::Alert;
 use bartizan_core::monitoring::flood::ALERTS_LIMIT;
 use bartizan_core::monitoring::signal::{Kind, Noticed, State};
+use bartizan_core::order;
 use bartizan_core::severity::Severity;
 use bartizan_core::time::Timestamp;
 use bartizan_core::verdict::Verdict;
@@ -23,6 +24,7 @@ use bartizan_server::{App, Settings};
 use bartizan_sim::host::{Facts, Host, Way, checks};
 use bartizan_store::Place;
 use bartizan_store::document::Edit;
+use bartizan_store::order::Given;
 use bartizan_wire::report::Outcome;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -120,6 +122,27 @@ impl House {
         assert!(matches!(self.host.send(&report).await.unwrap(), Outcome::Committed { .. }));
     }
 
+    /// Tells what became of an order.
+    async fn tell(&mut self, outcome: order::Outcome) {
+        let mut report = self.host.compose(Facts::default(), Vec::new(), now());
+        report.outcomes.push(outcome);
+        assert!(matches!(self.host.send(&report).await.unwrap(), Outcome::Committed { .. }));
+    }
+
+    /// What is looked for among the orders, as soon as it is there.
+    async fn given<T>(&self, look: impl Fn(&[Given]) -> Option<T>) -> T {
+        let mut shown = self.app.web.nudges.shown();
+        let found = async {
+            loop {
+                if let Some(found) = look(&self.app.web.store.orders(None, 100).await.unwrap()) {
+                    return found;
+                }
+                shown.changed().await.unwrap();
+            }
+        };
+        tokio::time::timeout(LIMIT, found).await.unwrap()
+    }
+
     /// What the one host stands by: each verdict.
     async fn standing(&self) -> Vec<Verdict> {
         let record = self.app.web.store.record(0).await.unwrap();
@@ -215,5 +238,49 @@ async fn one_host_opens_so_many_alerts_an_hour_and_what_is_beyond_is_counted() {
     house.report(BTreeMap::new(), vec![signal(Kind::Health, &format!("t{}", ALERTS_LIMIT + 2))]).await;
     let alerts = house.until(|alert| alert.surplus == 4).await;
     assert_eq!(alerts.len() as u64, ALERTS_LIMIT + 1);
+    house.app.stop().await;
+}
+
+/// A baseline whose one rule has a fix, and a document that asks for it.
+fn enforced() -> Vec<Document> {
+    let text = "kind: Baseline\nname: b\nspec:\n  title: B\n  rules:\n    - {id: r, title: T, rationale: R, severity: low, remediation: M, check: {sysctl: {key: kernel.kptr_restrict, value: {equals: \"2\"}}}, fix: {sysctl: {key: kernel.kptr_restrict, value: \"2\"}}}\n---\nkind: Enforcement\nname: e\nspec: {rules: [b/r]}\n";
+    document::parse("e.yaml", text).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_tells_of_no_step_has_not_done_what_it_was_asked_and_is_not_asked_again_at_once() {
+    let mut house = House::start().await;
+    apply_documents(&house.app.web, "dev", enforced()).await.unwrap();
+    house.report(verdicts(&enforced(), Verdict::NotMet), Vec::new()).await;
+    let order = house.given(|orders| orders.first().cloned()).await;
+    let outcome = order::Outcome {
+        generation: order.order.generation,
+        digest: order.digest().unwrap(),
+        at: now(),
+        ending: order::Ending::CarriedOut(Vec::new()),
+    };
+    house.tell(outcome).await;
+    let alerts = house.until(|alert| alert.group.kind == Kind::Order).await;
+    let told = alerts.iter().find(|alert| alert.group.kind == Kind::Order).unwrap();
+    assert!(told.summary.contains("was asked for 1 fixes, and tells of 0"), "{}", told.summary);
+    // The end and what follows from it are one transaction: another order would be there.
+    let all = house.given(|orders| orders.iter().all(|one| one.end.is_some()).then(|| orders.to_vec())).await;
+    assert_eq!(all.len(), 1, "{all:?}");
+    house.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_counter_that_nothing_can_hold_is_refused_alone() {
+    let mut house = House::start().await;
+    let mut report = house.host.compose(Facts::default(), Vec::new(), now());
+    report.outcomes.push(order::Outcome {
+        generation: u64::MAX,
+        digest: Digest::of_bytes(b"x"),
+        at: now(),
+        ending: order::Ending::Refused("no".to_owned()),
+    });
+    let refused = house.host.send(&report).await.unwrap();
+    assert!(matches!(refused, Outcome::Refused { .. }), "{refused:?}");
+    house.report(BTreeMap::new(), Vec::new()).await;
     house.app.stop().await;
 }

@@ -94,9 +94,15 @@ impl Transaction {
 
     async fn end_order(&self, given: &Given, end: &End, now: Timestamp) -> Result<(), Error> {
         let Order { asset, generation, .. } = given.order;
-        let sql = "UPDATE asset_order SET over_at = $3, ending = $4 WHERE number = $1 AND generation = $2";
+        let sql = "UPDATE asset_order SET over_at = $3, ending = $4
+                   WHERE number = $1 AND generation = $2 AND COALESCE(over_at, -1) = $5";
         let key = [i64::from(given.number).into(), signed(generation)?.into()];
-        self.run(sql, key.into_iter().chain([ms(now), json(end, "an end")?])).await?;
+        // As it was when it was judged: what another replica wrote meanwhile stays.
+        let was = given.end.as_ref().map_or(-1, |(at, _)| at.as_millis());
+        let values = key.into_iter().chain([ms(now), json(end, "an end")?, was.into()]);
+        if self.run(sql, values).await? == 0 {
+            return Err(Error::Conflict(format!("the order {generation} of {asset} ended meanwhile")));
+        }
         let digest = given.digest()?;
         let body = serde_json::json!({
             "asset": asset, "generation": generation, "digest": digest, "end": end,

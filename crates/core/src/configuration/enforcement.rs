@@ -14,7 +14,7 @@ use super::baseline::Fix;
 use crate::canonical::Value;
 use crate::digest::Digest;
 use crate::document::{Document, Fault};
-use crate::order::{self, STEPS_LIMIT, Step, permit};
+use crate::order::{self, End, Ending, Order, STEPS_LIMIT, Step, StepOutcome, permit};
 use crate::time::{Duration, Timestamp};
 
 /// The `kind` of these documents.
@@ -34,6 +34,10 @@ const REFUSED_AGAIN_AFTER: Duration = Duration::from_hours(1);
 
 /// How often a fix is made within [`AGAIN_AFTER`] that something else undoes each time.
 const TRIES_LIMIT: usize = 5;
+
+/// How often a fix is ordered within [`AGAIN_AFTER`], whatever became of the orders: a host whose verdicts
+/// flap, or an agent that lies, gets no more.
+const ORDERS_LIMIT: usize = 20;
 
 /// An `Enforcement` document that was read and found sound.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,8 +154,37 @@ pub struct Tried {
     pub rule: Name,
     pub fix: Fix,
     pub at: Timestamp,
-    /// Whether the host did not allow it.
-    pub refused: bool,
+    pub how: How,
+}
+
+/// What became of a fix that was ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// The host did not allow it.
+    Refused,
+    /// It was made, or could not be.
+    Tried,
+    /// It was not begun: another step failed before it, or its order lapsed or was withdrawn.
+    Left,
+}
+
+/// What an order that came to its end says of each of its fixes.
+pub fn tried(order: &Order, end: &End, at: Timestamp) -> Vec<Tried> {
+    let how = |place: usize| match end {
+        End::Lapsed | End::Withdrawn => How::Left,
+        End::Told(Ending::Refused(_)) => How::Refused,
+        End::Told(Ending::CarriedOut(steps)) => {
+            let failed = steps.iter().take(place).any(|step| matches!(step, StepOutcome::Failed { .. }));
+            // Left without a failure before it, or not told of at all: that is no reason to ask again at once.
+            let left = failed && matches!(steps.get(place), Some(StepOutcome::Left));
+            if left { How::Left } else { How::Tried }
+        }
+    };
+    let one = |(place, step): (usize, &Step)| {
+        let Step::Fix { baseline, rule, fix } = step;
+        Tried { rule: (baseline.clone(), rule.clone()), fix: fix.clone(), at, how: how(place) }
+    };
+    order.steps.iter().enumerate().map(one).collect()
 }
 
 /// What the next order of one asset is judged by.
@@ -207,7 +240,12 @@ pub fn next(input: &Input<'_>) -> Next {
         input.wanted.iter().any(|wanted| (&wanted.baseline, &wanted.rule) == (&name.0, &name.1))
     };
     let in_time = input.now < open.not_after;
-    let same = draft.as_ref().is_none_or(|draft| draft.plan == open.plan);
+    // What else came to be missed meanwhile has its turn when this order is over.
+    let ours = input
+        .wanted
+        .iter()
+        .filter(|wanted| open.steps.contains(&(wanted.baseline.clone(), wanted.rule.clone())));
+    let same = plan(ours.flat_map(|wanted| &wanted.by)) == open.plan;
     if in_time && same && open.steps.iter().all(asked) {
         return Next::Keep;
     }
@@ -238,12 +276,18 @@ fn draft(input: &Input<'_>) -> Option<Draft> {
 fn is_due(wanted: &Wanted, input: &Input<'_>) -> bool {
     let again = |tried: &&Tried| {
         let same = tried.rule.0 == wanted.baseline && tried.rule.1 == wanted.rule && tried.fix == wanted.fix;
-        let wait = if tried.refused { REFUSED_AGAIN_AFTER } else { AGAIN_AFTER };
+        let wait = if tried.how == How::Refused { REFUSED_AGAIN_AFTER } else { AGAIN_AFTER };
         same && input.now.since(tried.at) < wait
     };
     let tries: Vec<&Tried> = input.tried.iter().filter(again).collect();
-    let helped = tries.iter().all(|tried| !tried.refused && tried.at < wanted.since);
-    helped && tries.len() < TRIES_LIMIT
+    let lets = |tried: &&Tried| match tried.how {
+        How::Refused => false,
+        // It helped: the rule was met, and is missed anew.
+        How::Tried => tried.at < wanted.since,
+        How::Left => true,
+    };
+    let made = tries.iter().filter(|tried| tried.how == How::Tried).count();
+    tries.iter().all(lets) && made < TRIES_LIMIT && tries.len() < ORDERS_LIMIT
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use axum::response::Json;
 use axum::routing::get;
 use bartizan_core::asset::Asset;
 use bartizan_core::configuration::baseline::Fix;
-use bartizan_core::order::{End, Ending, Step, StepOutcome};
+use bartizan_core::order::{End, Ending, Order, Step, StepOutcome};
 use bartizan_store::order::{Given, PAGE_LIMIT};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -138,7 +138,7 @@ fn row(asset: String, given: &Given) -> Result<Row, Problem> {
         plan: order.plan.to_string(),
         given_at: given.given_at.to_string(),
         not_after: order.not_after.to_string(),
-        end: given.end.as_ref().map(|(_, end)| ended(end).to_owned()),
+        end: given.end.as_ref().map(|(_, end)| ended(end, order).to_owned()),
         ended_at: given.end.as_ref().map(|(at, _)| at.to_string()),
         problem,
         steps: steps.collect(),
@@ -154,14 +154,11 @@ const fn word(outcome: &StepOutcome) -> &'static str {
     }
 }
 
-fn ended(end: &End) -> &'static str {
+fn ended(end: &End, order: &Order) -> &'static str {
     match end {
         End::Told(Ending::Refused(_)) => "refused",
-        End::Told(Ending::CarriedOut(steps)) => {
-            let whole =
-                steps.iter().all(|step| matches!(step, StepOutcome::Unchanged | StepOutcome::Done { .. }));
-            if whole { "carried_out" } else { "failed" }
-        }
+        End::Told(ending @ Ending::CarriedOut(_)) if ending.is_whole(order) => "carried_out",
+        End::Told(Ending::CarriedOut(_)) => "failed",
         End::Lapsed => "lapsed",
         End::Withdrawn => "withdrawn",
     }

@@ -1,6 +1,8 @@
 //! Nudges: one long answer that tells an agent to look now. Losing one costs latency alone.
 
 use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::extract::{Extension, State};
@@ -23,13 +25,14 @@ pub(super) async fn nudges(
     let number = state.admitted(&connection).await?.number;
     let policies = WatchStream::from_changes(state.nudges.policies_changed())
         .map(|_| Ok(Event::default().data("policy")));
-    let orders = state.orders.clone();
+    let (orders, told) = (state.orders.clone(), Arc::new(AtomicU64::new(0)));
     let news = WatchStream::from_changes(state.nudges.orders_changed()).filter_map(move |_| {
-        let orders = orders.clone();
+        let (orders, told) = (orders.clone(), Arc::clone(&told));
         async move {
             // A store that can't be read costs latency: the next check-in asks again.
-            let open = orders.of(number).await.ok().flatten();
-            open.map(|_| Ok(Event::default().data("order")))
+            let open = orders.of(number).await.ok().flatten()?;
+            // Each order once; generations of an asset only grow.
+            (told.fetch_max(open, Ordering::Relaxed) < open).then(|| Ok(Event::default().data("order")))
         }
     });
     let words = futures::stream::select(policies, news).take_until(state.nudges.stopped());

@@ -19,8 +19,9 @@ pub(super) async fn order(
         Some(generation) => state.store.order(asset.number, generation).await?,
         None => None,
     };
-    // What came to its end meanwhile is not offered.
-    let open = given.filter(bartizan_store::order::Given::is_open);
+    // What came to its end meanwhile is not offered, nor what the agent could only refuse.
+    let now = state.ambient.now();
+    let open = given.filter(|given| given.is_open() && now < given.order.not_after);
     let signed = open.map(|given| Signed { order: given.order, signature: given.signature });
     answer(&Offer { wire: VERSION, signed })
 }

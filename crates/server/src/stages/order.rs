@@ -121,10 +121,20 @@ impl Work<'_> {
             return Ok(());
         };
         let again = self.batch.ended.iter().any(|(ended, _)| ended == &held);
-        if held.told().is_none() && !again {
-            self.batch.signals.push((told.number, news(&asset, &told, &held.order)));
-            self.batch.ended.push((held, End::Told(told.outcome.ending)));
+        if held.told().is_some() || again {
+            return Ok(());
         }
+        let late = told.outcome.at >= held.order.not_after;
+        if late && matches!(told.outcome.ending, Ending::Refused(_)) {
+            // It came too late to it: that says nothing of the host.
+            if held.is_open() {
+                self.batch.ended.push((held, End::Lapsed));
+            }
+            return Ok(());
+        }
+        let news = news(&asset, &told, &held.order).into_iter().map(|signal| (told.number, signal));
+        self.batch.signals.extend(news);
+        self.batch.ended.push((held, End::Told(told.outcome.ending)));
         Ok(())
     }
 
@@ -189,6 +199,8 @@ impl Work<'_> {
     async fn judge_one(&mut self, asset: &Asset, held: &[Given]) -> Result<(), Error> {
         let now = self.now;
         let wanted = self.enforced.wanted(self.context, asset).await?;
+        let mended = mended(asset, held, &wanted, now).into_iter().map(|signal| (asset.number, signal));
+        self.batch.signals.extend(mended);
         let open = held.iter().find(|given| given.is_open());
         let tried = tried(held, now);
         let stands = open.map(|given| Open {
@@ -211,39 +223,58 @@ impl Work<'_> {
     }
 }
 
-/// What people have to know of an order that ended.
-fn news(asset: &Asset, told: &Told, order: &Order) -> Signal {
+/// What people have to know of an order that ended: whether the host does what it is asked at all, and
+/// each rule whose fix it can't make.
+fn news(asset: &Asset, told: &Told, order: &Order) -> Vec<Signal> {
     let name = &asset.name;
-    let rule = |place: usize| match order.steps.get(place) {
-        Some(Step::Fix { baseline, rule, .. }) => format!("{baseline}/{rule}"),
-        None => "a step that was not ordered".to_owned(),
+    let signal = |object: String, state, severity, summary| {
+        let signal = own_signal(asset, Kind::Order, SUBJECT, summary, told.recorded_at);
+        Signal { object, state, severity, ..signal }
     };
-    let (state, severity, summary) = match &told.outcome.ending {
-        Ending::Refused(reason) => (
-            State::Firing,
-            Severity::Low,
-            format!("{name} does not make the fixes that it was asked for: {reason}"),
-        ),
-        Ending::CarriedOut(steps) => {
-            let failed = steps.iter().enumerate().find_map(|(place, step)| match step {
-                StepOutcome::Failed { problem } => Some((place, problem)),
-                _ => None,
-            });
-            match failed {
-                Some((place, problem)) => {
-                    let summary = format!("{name} can't make the fix for {}: {problem}", rule(place));
-                    (State::Firing, Severity::Medium, summary)
-                }
-                None => (
-                    State::Resolved,
-                    Severity::Low,
-                    format!("{name} has made the fixes that it was asked for"),
-                ),
+    let host = |state, summary| signal(String::new(), state, Severity::Low, summary);
+    let steps = match &told.outcome.ending {
+        Ending::Refused(reason) => {
+            let summary = format!("{name} does not make the fixes that it was asked for: {reason}");
+            return vec![host(State::Firing, summary)];
+        }
+        Ending::CarriedOut(steps) => steps,
+    };
+    if steps.len() != order.steps.len() {
+        let (told, asked) = (steps.len(), order.steps.len());
+        let summary = format!("{name} was asked for {asked} fixes, and tells of {told}: that is no answer");
+        return vec![host(State::Firing, summary)];
+    }
+    let mut news = vec![host(State::Resolved, format!("{name} does what it is asked for"))];
+    for (step, outcome) in order.steps.iter().zip(steps) {
+        let Step::Fix { baseline, rule, .. } = step;
+        let rule = format!("{baseline}/{rule}");
+        if let StepOutcome::Failed { problem } = outcome {
+            let summary = format!("{name} can't make the fix for {rule}: {problem}");
+            news.push(signal(rule, State::Firing, Severity::Medium, summary));
+        }
+    }
+    news
+}
+
+/// The fixes that failed before, and whose rule is met now, or that nobody asks for any more.
+fn mended(asset: &Asset, held: &[Given], wanted: &[Wanted], now: Timestamp) -> Vec<Signal> {
+    let mut mended = BTreeSet::new();
+    for given in held {
+        let Some(Ending::CarriedOut(steps)) = given.told() else { continue };
+        for (step, outcome) in given.order.steps.iter().zip(steps) {
+            let (baseline, rule) = name(step);
+            let missed = wanted.iter().any(|wanted| wanted.baseline == baseline && wanted.rule == rule);
+            if matches!(outcome, StepOutcome::Failed { .. }) && !missed {
+                mended.insert(format!("{baseline}/{rule}"));
             }
         }
+    }
+    let signal = |rule: String| {
+        let summary = format!("{}: {rule} is met, or its fix is not asked for any more", asset.name);
+        let signal = own_signal(asset, Kind::Order, SUBJECT, summary, now);
+        Signal { object: rule, state: State::Resolved, ..signal }
     };
-    let signal = own_signal(asset, Kind::Order, SUBJECT, summary, told.recorded_at);
-    Signal { state, severity, ..signal }
+    mended.into_iter().map(signal).collect()
 }
 
 /// This server did not give that order: whoever gave it has its key.
@@ -310,11 +341,12 @@ impl Enforced {
             }
             let Some(rule) = environment.rule(&subject.baseline, &subject.rule) else { continue };
             let Some(fix) = &rule.fix else { continue };
-            let takes =
-                environment.enforcements.iter().filter(|held| held.scope.matches(&labels)).find_map(|held| {
-                    held.enforcement.takes(&subject.baseline, &subject.rule).map(|taken| (held, taken))
-                });
-            let Some((held, taken)) = takes else { continue };
+            let ours = environment.enforcements.iter().filter(|held| held.scope.matches(&labels));
+            let takes = ours.filter_map(|held| {
+                held.enforcement.takes(&subject.baseline, &subject.rule).map(|taken| (held, taken))
+            });
+            // By its own name, where another document takes it among others.
+            let Some((held, taken)) = takes.max_by_key(|(_, taken)| *taken) else { continue };
             wanted.push(Wanted {
                 baseline: subject.baseline.clone(),
                 rule: subject.rule.clone(),
@@ -335,26 +367,11 @@ fn name(step: &Step) -> enforcement::Name {
     (baseline.clone(), rule.clone())
 }
 
-/// What was tried lately: fixes whose agent told of them.
+/// What was tried lately.
 fn tried(held: &[Given], now: Timestamp) -> Vec<Tried> {
-    let mut tried = Vec::new();
-    for given in held.iter().filter(|given| given.is_recent(now)) {
-        let (Some((at, _)), Some(ending)) = (&given.end, given.told()) else { continue };
-        for (place, step) in given.order.steps.iter().enumerate() {
-            let Step::Fix { baseline, rule, fix } = step;
-            let left = match ending {
-                Ending::Refused(_) => false,
-                // What was not begun was not tried.
-                Ending::CarriedOut(steps) => matches!(steps.get(place), Some(StepOutcome::Left) | None),
-            };
-            if !left {
-                let rule = (baseline.clone(), rule.clone());
-                let refused = matches!(ending, Ending::Refused(_));
-                tried.push(Tried { rule, fix: fix.clone(), at: *at, refused });
-            }
-        }
-    }
-    tried
+    let recent = held.iter().filter(|given| given.is_recent(now));
+    let ends = recent.filter_map(|given| given.end.as_ref().map(|(at, end)| (&given.order, end, *at)));
+    ends.flat_map(|(order, end, at)| enforcement::tried(order, end, at)).collect()
 }
 
 fn give(

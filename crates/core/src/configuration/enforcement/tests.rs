@@ -33,8 +33,21 @@ fn open(wanted: &[Wanted], not_after: Timestamp) -> Open {
     }
 }
 
-fn tried(rule: &str, at: Timestamp, refused: bool) -> Tried {
-    Tried { rule: ("linux".to_owned(), rule.to_owned()), fix: listed(), at, refused }
+fn tried(rule: &str, at: Timestamp, how: How) -> Tried {
+    Tried { rule: ("linux".to_owned(), rule.to_owned()), fix: listed(), at, how }
+}
+
+fn order(rules: &[&str]) -> Order {
+    let step =
+        |rule: &&str| Step::Fix { baseline: "linux".to_owned(), rule: (*rule).to_owned(), fix: listed() };
+    Order {
+        asset: crate::id::AssetId::mint(at(0), [1; 10]),
+        generation: 1,
+        plan: Digest::of_bytes(b"plan"),
+        not_before: at(0),
+        not_after: at(24),
+        steps: rules.iter().map(step).collect(),
+    }
 }
 
 fn given(next: Next) -> Vec<String> {
@@ -112,10 +125,10 @@ fn an_order_that_ran_out_is_given_anew_and_one_that_is_not_asked_for_is_withdraw
 #[test]
 fn a_fix_that_did_not_help_waits_a_day_and_one_that_was_refused_an_hour() {
     let all = [wanted("a", listed(), Taken::Among)];
-    let failed = [tried("a", at(1), false)];
+    let failed = [tried("a", at(1), How::Tried)];
     assert_eq!(judge(at(24), &all, None, &failed), Next::Nothing);
     assert_eq!(given(judge(at(25), &all, None, &failed)), ["a"]);
-    let refused = [tried("a", at(1), true)];
+    let refused = [tried("a", at(1), How::Refused)];
     assert_eq!(judge(Timestamp::from_millis(at(2).as_millis() - 1), &all, None, &refused), Next::Nothing);
     assert_eq!(given(judge(at(2), &all, None, &refused)), ["a"]);
     let mut other = all[0].clone();
@@ -127,10 +140,52 @@ fn a_fix_that_did_not_help_waits_a_day_and_one_that_was_refused_an_hour() {
 fn what_drifts_again_is_mended_again_but_not_for_ever() {
     let mut again = wanted("a", listed(), Taken::Among);
     again.since = at(2);
-    let once = [tried("a", at(1), false)];
+    let once = [tried("a", at(1), How::Tried)];
     assert_eq!(given(judge(at(3), &[again.clone()], None, &once)), ["a"]);
-    let often = vec![tried("a", at(1), false); TRIES_LIMIT];
+    let often = vec![tried("a", at(1), How::Tried); TRIES_LIMIT];
     assert_eq!(judge(at(3), &[again], None, &often), Next::Nothing);
+}
+
+#[test]
+fn a_rule_that_comes_to_be_missed_waits_for_the_order_under_way() {
+    let first = [wanted("a", listed(), Taken::Among)];
+    let held = open(&first, at(24));
+    let mut other = wanted("z", listed(), Taken::Among);
+    other.by[1] = Digest::of_bytes(b"another baseline");
+    let both = [first[0].clone(), other];
+    assert_eq!(judge(at(1), &both, Some(&held), &[]), Next::Keep);
+}
+
+#[test]
+fn an_answer_for_fewer_steps_is_no_success_and_is_not_asked_for_again_at_once() {
+    let order = order(&["a", "b"]);
+    let done = StepOutcome::Done { before: "0".to_owned() };
+    let failed = StepOutcome::Failed { problem: "it is mounted read-only".to_owned() };
+    let table = [
+        (vec![], false, [How::Tried, How::Tried]),
+        (vec![StepOutcome::Left, StepOutcome::Left], false, [How::Tried, How::Tried]),
+        (vec![done.clone()], false, [How::Tried, How::Tried]),
+        (vec![done.clone(), done.clone()], true, [How::Tried, How::Tried]),
+        (vec![StepOutcome::Unchanged, done.clone(), done.clone()], false, [How::Tried, How::Tried]),
+        (vec![failed, StepOutcome::Left], false, [How::Tried, How::Left]),
+    ];
+    for (steps, whole, how) in table {
+        let ending = Ending::CarriedOut(steps);
+        assert_eq!(ending.is_whole(&order), whole, "{ending:?}");
+        let found = super::tried(&order, &End::Told(ending.clone()), at(1));
+        assert_eq!(found.iter().map(|tried| tried.how).collect::<Vec<_>>(), how, "{ending:?}");
+    }
+    assert!(!Ending::Refused("no".to_owned()).is_whole(&order));
+}
+
+#[test]
+fn a_host_whose_verdicts_flap_gets_so_many_orders_a_day() {
+    let mut again = wanted("a", listed(), Taken::Among);
+    again.since = at(2);
+    let few = vec![tried("a", at(1), How::Left); ORDERS_LIMIT - 1];
+    assert_eq!(given(judge(at(3), &[again.clone()], None, &few)), ["a"]);
+    let many = vec![tried("a", at(1), How::Left); ORDERS_LIMIT];
+    assert_eq!(judge(at(3), &[again], None, &many), Next::Nothing);
 }
 
 #[test]
