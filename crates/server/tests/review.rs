@@ -33,12 +33,12 @@ fn baseline(value: &str) -> Value {
     json!([{"name": "web.yaml", "text": text}])
 }
 
-/// Proposes the baseline as a change, and brings it to `dev`.
-async fn apply(team: &Team, value: &str) {
+/// Proposes the baseline as a change, and brings it to an environment.
+async fn apply(team: &Team, value: &str, target: &str) {
     let proposal = json!({"service": "shop", "files": baseline(value)});
     let (status, change) = team.post(AUTHOR, "/api/v1/changes", proposal).await;
     assert_eq!(status, 200, "{change}");
-    let on = json!({"digest": change["digest"], "target": "dev"});
+    let on = json!({"digest": change["digest"], "target": target});
     let path = format!("/api/v1/changes/{}/apply", change["id"].as_str().unwrap());
     let (status, applied) = team.post(AUTHOR, &path, on).await;
     assert_eq!(status, 200, "{applied}");
@@ -84,7 +84,7 @@ async fn alert(team: &Team, good: impl Fn(&Alert) -> bool) -> Alert {
 async fn baselines_are_reviewed_annually_by_both_teams_and_overdue_is_an_alert() {
     let folder = tempfile::tempdir().unwrap();
     let team = Team::start(folder.path(), clock).await;
-    apply(&team, "0").await;
+    apply(&team, "0", "dev").await;
     let first = review(&team, |row| row["baseline"] == "web").await;
     assert_eq!((&first["standing"], &first["last"]), (&json!("running"), &Value::Null));
     assert_eq!(first["differences"][0], json!({"rule": "forward", "what": "added"}));
@@ -103,7 +103,7 @@ async fn baselines_are_reviewed_annually_by_both_teams_and_overdue_is_an_alert()
     assert_eq!(half["last"], Value::Null, "one team does not stand in for the other");
 
     // One byte edited: what was said is void.
-    apply(&team, "1").await;
+    apply(&team, "1", "dev").await;
     let edited = review(&team, |row| row["digest"] != digest).await;
     assert_eq!(edited["said"], json!([]));
     let (status, stale) = says(&team, APPROVER, &digest, "keep").await;
@@ -114,6 +114,17 @@ async fn baselines_are_reviewed_annually_by_both_teams_and_overdue_is_an_alert()
     let whole = review(&team, |row| row["last"]["word"] == "change").await;
     assert_eq!(whole["last"]["said"].as_array().unwrap().len(), 2);
     assert_eq!(whole["differences"], json!([]), "nothing differs from what was just reviewed");
+
+    // What stands higher is what is reviewed: a copy below concludes nothing.
+    apply(&team, "1", "test").await;
+    apply(&team, "2", "dev").await;
+    let above = review(&team, |row| row["applied"].as_array().unwrap().len() == 2).await;
+    assert_eq!(above["digest"], digest);
+    let below = above["applied"].as_array().unwrap().iter().find(|one| one["environment"] == "dev").unwrap();
+    assert_ne!(below["digest"], digest);
+    assert_eq!(says(&team, APPROVER, &below["digest"], "keep").await.0, 409);
+    // Its author is who brought the same content anywhere.
+    assert_eq!(says(&team, AUTHOR, &digest, "keep").await.0, 403);
 
     // A year and a day later somebody forgot it.
     AHEAD.store(366, Ordering::SeqCst);

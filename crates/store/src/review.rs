@@ -14,8 +14,8 @@ use crate::signal::NO_ASSET;
 /// What one look of the review stage writes, all of it or nothing.
 #[derive(Debug, Default)]
 pub struct Batch {
-    /// The cursor it moves: stage, from, to.
-    pub cursor: Option<(&'static str, i64, i64)>,
+    /// The cursors it moves: stage, from, to.
+    pub cursors: Vec<(&'static str, i64, i64)>,
     /// Reviews as they stand now; with the document where one was concluded.
     pub reviews: Vec<(Review, Option<Value>, Salt)>,
     /// What it tells whoever is on call.
@@ -27,7 +27,7 @@ pub struct Batch {
 impl Batch {
     /// Whether there is nothing to write.
     pub const fn is_empty(&self) -> bool {
-        self.cursor.is_none() && self.reviews.is_empty()
+        self.cursors.is_empty() && self.reviews.is_empty()
     }
 }
 
@@ -52,8 +52,8 @@ impl Store {
     /// behind a salt.
     pub async fn commit_reviews(&self, batch: &Batch, now: Timestamp) -> Result<(), Error> {
         let tx = self.begin("keep reviews").await?;
-        if let Some((stage, from, to)) = batch.cursor {
-            tx.move_cursor(stage, 0, from, to).await?;
+        for (stage, from, to) in &batch.cursors {
+            tx.move_cursor(stage, 0, *from, *to).await?;
         }
         for (review, document, salt) in &batch.reviews {
             tx.run(

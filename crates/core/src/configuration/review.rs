@@ -36,6 +36,9 @@ pub struct Review {
     pub since: Timestamp,
     /// The last review that both sides agreed in.
     pub last: Option<Concluded>,
+    /// When both sides last agreed to keep it: the year counts from there. What is to be changed or retired
+    /// owes that still.
+    pub kept_at: Option<Timestamp>,
     /// What has been said towards the next one.
     pub said: BTreeMap<Side, Said>,
     /// Whether people were told that it is overdue.
@@ -83,7 +86,7 @@ pub struct Concluded {
     pub said: BTreeMap<Side, Said>,
 }
 
-/// A baseline as it is applied, with everybody who wrote it.
+/// A baseline as it is applied where a review counts, with everybody who wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Applied {
     pub digest: Digest,
@@ -94,7 +97,9 @@ pub struct Applied {
 /// Why something that was said does not count.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    #[error("no environment has the baseline with digest {0} any more: look at it as it is now")]
+    #[error(
+        "the baseline's digest is not {0} in the highest environment that has it: look at it as it is now"
+    )]
     Stale(Digest),
     #[error("this side needs somebody with the role {0}")]
     Role(Role),
@@ -192,10 +197,10 @@ impl FromStr for Word {
 impl Review {
     /// A baseline that nobody has reviewed yet.
     pub const fn new(baseline: String, owner: Option<String>, since: Timestamp) -> Review {
-        Review { baseline, owner, since, last: None, said: BTreeMap::new(), told: false }
+        Review { baseline, owner, since, last: None, kept_at: None, said: BTreeMap::new(), told: false }
     }
 
-    /// The yearly clock: from the last review, or from when the baseline was first seen.
+    /// The yearly clock: from when it was last kept as it is, or from when the baseline was first seen.
     pub fn clock(&self, now: Timestamp) -> (Clock, Standing) {
         let clock = Clock {
             name: "review".to_owned(),
@@ -204,34 +209,34 @@ impl Review {
             start: Start::LastDone,
             limit: HOLDS,
         };
-        let start = self.last.as_ref().map_or(self.since, |last| last.at);
+        let start = self.kept_at.unwrap_or(self.since);
         let standing = clock.standing(&Stamps::from([(Start::LastDone, start)]), None, now);
         (clock, standing)
     }
 
     /// What was said of what is still applied.
-    pub fn standing(&self, applied: &[Applied]) -> BTreeMap<Side, Said> {
-        let holds = |said: &Said| applied.iter().any(|one| one.digest == said.digest);
+    pub fn standing(&self, applied: Option<&Applied>) -> BTreeMap<Side, Said> {
+        let holds = |said: &Said| applied.is_some_and(|applied| applied.digest == said.digest);
         self.said.iter().filter(|(_, said)| holds(said)).map(|(side, said)| (*side, said.clone())).collect()
     }
 }
 
 /// Looks at the clock: where people have to be told that it is overdue, or that it is no more, the review
 /// with that written in it. A baseline that is applied nowhere owes nothing.
-pub fn observe(review: &Review, applied: &[Applied], now: Timestamp) -> Option<Review> {
-    let overdue = matches!(review.clock(now).1, Standing::Overdue { .. }) && !applied.is_empty();
+pub fn observe(review: &Review, applied: Option<&Applied>, now: Timestamp) -> Option<Review> {
+    let overdue = matches!(review.clock(now).1, Standing::Overdue { .. }) && applied.is_some();
     (overdue != review.told).then(|| Review { told: overdue, ..review.clone() })
 }
 
 /// Takes in what somebody says for a side. Where both sides now say the same of the same digest the review
-/// is concluded, and the next one is due a year later.
+/// is concluded; where they keep it the next one is due a year later.
 pub fn say(
     review: &Review,
-    applied: &[Applied],
+    applied: Option<&Applied>,
     actor: &Actor,
     (side, said): (Side, Said),
 ) -> Result<Review, Refusal> {
-    let Some(held) = applied.iter().find(|one| one.digest == said.digest) else {
+    let Some(held) = applied.filter(|applied| applied.digest == said.digest) else {
         return Err(Refusal::Stale(said.digest));
     };
     if said.reason.trim().is_empty() || said.reason.len() > REASON_BYTES_LIMIT {
@@ -261,6 +266,9 @@ pub fn say(
     if both {
         let said = std::mem::take(&mut next.said);
         next.last = Some(Concluded { digest, word, at, said });
+        if word == Word::Keep {
+            next.kept_at = Some(at);
+        }
     }
     Ok(next)
 }

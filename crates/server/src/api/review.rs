@@ -175,12 +175,6 @@ pub(crate) async fn list(web: &Web) -> Result<List, Problem> {
 /// One review as it stands; nothing where its baseline is applied nowhere.
 async fn row(web: &Web, review: &Review, baselines: &Baselines) -> Result<Option<Row>, Problem> {
     let Some(held) = baselines.get(&review.baseline) else { return Ok(None) };
-    let ladder = web.store.ladder().await?;
-    let names: Vec<&str> = ladder.rungs().iter().map(|rung| rung.name.as_str()).collect();
-    let height = |name: &str| names.iter().position(|rung| *rung == name);
-    let Some((top, _)) = held.iter().max_by_key(|(_, held)| height(&held.environment)) else {
-        return Ok(None);
-    };
     let now = web.ambient.now();
     let (standing, due) = match review.clock(now).1 {
         Standing::Overdue { due, .. } => ("overdue", due),
@@ -188,7 +182,6 @@ async fn row(web: &Web, review: &Review, baselines: &Baselines) -> Result<Option
         Standing::Running { due } | Standing::Kept { due } | Standing::Late { due } => ("running", due),
         Standing::NotStarted => ("running", now),
     };
-    let applied: Vec<_> = held.iter().map(|(applied, _)| applied.clone()).collect();
     let place = |held: &bartizan_store::document::Applied| Place {
         environment: held.environment.clone(),
         digest: held.document.digest.to_string(),
@@ -197,15 +190,15 @@ async fn row(web: &Web, review: &Review, baselines: &Baselines) -> Result<Option
     Ok(Some(Row {
         baseline: review.baseline.clone(),
         owner: review.owner.clone(),
-        digest: top.digest.to_string(),
-        applied: held.iter().map(|(_, held)| place(held)).collect(),
+        digest: held.top.digest.to_string(),
+        applied: held.held.iter().map(place).collect(),
         due_at: due.to_string(),
         standing: standing.to_owned(),
         last: match &review.last {
             Some(last) => Some(concluded(web, last).await?),
             None => None,
         },
-        said: voices(web, &review.standing(&applied)).await?,
+        said: voices(web, &review.standing(Some(&held.top))).await?,
     }))
 }
 
@@ -236,11 +229,10 @@ pub(crate) async fn describe(web: &Web, name: &str) -> Result<Described, Problem
     let review = review.ok_or_else(missing)?;
     let baselines = baselines(&web.store).await?;
     let row = row(web, &review, &baselines).await?.ok_or_else(missing)?;
-    let held = baselines.get(name).map(Vec::as_slice).unwrap_or_default();
-    let current = held.iter().find(|(applied, _)| applied.digest.to_string() == row.digest);
+    let current = baselines.get(name).and_then(|standing| standing.held.first());
     let before = web.store.reviewed(name).await?;
     let differences =
-        current.map(|(_, held)| differences(before.as_ref(), &held.document.written)).unwrap_or_default();
+        current.map(|held| differences(before.as_ref(), &held.document.written)).unwrap_or_default();
     let mut verdicts = Verdicts::default();
     for ((_, _), counted) in super::baseline::counts(web).await?.iter().filter(|((own, _), _)| own == name) {
         verdicts.add(*counted);

@@ -23,6 +23,9 @@ use super::{Context, Error, Look};
 /// The cursor of decisions.
 const DECISIONS: &str = "review/decision";
 
+/// Counts what was written of reviews, so that no two replicas write over each other's.
+const TURN: &str = "review/turn";
+
 /// How the acts that it rules on begin.
 pub(super) const ACTS: &str = "review.";
 
@@ -42,14 +45,23 @@ pub(crate) struct Details {
 /// When the clocks were looked at, and over which documents.
 pub(super) type Memory = Arc<Mutex<Option<(Timestamp, Digest)>>>;
 
-/// A baseline wherever it is applied, and each of its documents.
-pub(crate) type Baselines = BTreeMap<String, Vec<(Applied, bartizan_store::document::Applied)>>;
+/// A baseline that is applied.
+#[derive(Debug)]
+pub(crate) struct Standing {
+    /// The document of the highest environment that has one: what a review is about.
+    pub(crate) top: Applied,
+    /// Wherever it is applied, the highest environment first.
+    pub(crate) held: Vec<bartizan_store::document::Applied>,
+}
+
+/// The baselines that are applied, by name.
+pub(crate) type Baselines = BTreeMap<String, Standing>;
 
 pub(super) async fn look(context: Context, memory: Memory) -> Result<Look, Error> {
     let store = &context.store;
     let mut seen = memory.lock().await;
     let now = context.ambient.now();
-    let from = store.cursor(DECISIONS, 0).await?;
+    let (from, turn) = (store.cursor(DECISIONS, 0).await?, store.cursor(TURN, 0).await?);
     let decisions = store.decisions(from, BATCH_LIMIT).await?;
     let ours = |decision: &Decision| decision.act.starts_with(ACTS);
     let digest = documents(&context).await?;
@@ -57,7 +69,7 @@ pub(super) async fn look(context: Context, memory: Memory) -> Result<Look, Error
     let asked = decisions.iter().any(|numbered| ours(&numbered.decision));
     let mut batch = Batch::default();
     if let Some(last) = decisions.last() {
-        batch.cursor = Some((DECISIONS, from, last.seq + 1));
+        batch.cursors.push((DECISIONS, from, last.seq + 1));
     }
     if due || asked {
         let baselines = baselines(store).await?;
@@ -68,6 +80,10 @@ pub(super) async fn look(context: Context, memory: Memory) -> Result<Look, Error
             batch.ruled.push((numbered.seq, outcome, context.ambient.random()));
         }
         work.watch(&mut batch);
+    }
+    if !batch.reviews.is_empty() {
+        // Whoever read the reviews before these were written comes too late.
+        batch.cursors.push((TURN, turn, turn + 1));
     }
     if !batch.is_empty() {
         store.commit_reviews(&batch, now).await?;
@@ -104,17 +120,27 @@ async fn documents(context: &Context) -> Result<Digest, Error> {
     Ok(Digest::derived("documents", parts))
 }
 
-/// Every baseline that is applied, with who wrote it as far as a change tells.
+/// Every baseline that is applied, with who wrote it as far as changes tell: whoever brought the same
+/// content to any environment.
 pub(crate) async fn baselines(store: &Store) -> Result<Baselines, bartizan_store::Error> {
-    let mut baselines = Baselines::new();
+    let ladder = store.ladder().await?;
+    let height = |name: &str| ladder.rungs().iter().position(|rung| rung.name == name);
+    let mut all: BTreeMap<String, Vec<bartizan_store::document::Applied>> = BTreeMap::new();
     for held in store.documents_of_kind(baseline::KIND).await? {
-        let change = match held.change {
-            Some(id) => store.change(id).await?,
-            None => None,
-        };
-        let authors = change.map(|change| change.authors).unwrap_or_default();
-        let applied = Applied { digest: held.document.digest, owner: held.document.owner.clone(), authors };
-        baselines.entry(held.document.name.clone()).or_default().push((applied, held));
+        all.entry(held.document.name.clone()).or_default().push(held);
+    }
+    let mut baselines = Baselines::new();
+    for (name, mut held) in all {
+        held.sort_by_key(|held| std::cmp::Reverse(height(&held.environment)));
+        let Some(first) = held.first() else { continue };
+        let mut authors = BTreeSet::new();
+        for same in held.iter().filter(|held| held.document.digest == first.document.digest) {
+            if let Some(id) = same.change {
+                authors.extend(store.change(id).await?.into_iter().flat_map(|change| change.authors));
+            }
+        }
+        let top = Applied { digest: first.document.digest, owner: first.document.owner.clone(), authors };
+        baselines.insert(name, Standing { top, held });
     }
     Ok(baselines)
 }
@@ -132,13 +158,13 @@ impl Work<'_> {
     async fn read(&mut self, batch: &mut Batch) -> Result<(), Error> {
         let held = self.context.store.reviews().await?;
         self.reviews = held.into_iter().map(|review| (review.baseline.clone(), review)).collect();
-        for (name, applied) in self.baselines {
-            let owner = applied.iter().find_map(|(applied, _)| applied.owner.clone());
+        for (name, standing) in self.baselines {
+            let owner = standing.top.owner.clone();
             if let Some(review) = self.reviews.get_mut(name) {
                 review.owner = owner;
                 continue;
             }
-            let first = applied.iter().map(|(_, held)| held.applied_at).min();
+            let first = standing.held.iter().map(|held| held.applied_at).min();
             let review = Review::new(name.clone(), owner, first.unwrap_or(self.now));
             batch.reviews.push((review.clone(), None, self.context.ambient.random()));
             self.reviews.insert(name.clone(), review);
@@ -146,9 +172,8 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn applied(&self, name: &str) -> Vec<Applied> {
-        let held = self.baselines.get(name).map(Vec::as_slice).unwrap_or_default();
-        held.iter().map(|(applied, _)| applied.clone()).collect()
+    fn applied(&self, name: &str) -> Option<&Applied> {
+        self.baselines.get(name).map(|standing| &standing.top)
     }
 
     /// Rules on what somebody said.
@@ -175,16 +200,14 @@ impl Work<'_> {
         let (by, word, reason, at) = (person.id, details.word, decision.reason.clone(), decision.at);
         let said = Said { by, digest, word, reason, at };
         let applied = self.applied(&decision.target);
-        let next = match review::say(held, &applied, &person.actor(), (details.side, said)) {
+        let next = match review::say(held, applied, &person.actor(), (details.side, said)) {
             Ok(next) => next,
             Err(refusal) => return Ok(refused(&refusal)),
         };
         let concluded = next.last != held.last;
-        let document = self.baselines.get(&decision.target).filter(|_| concluded).and_then(|all| {
-            all.iter()
-                .find(|(applied, _)| applied.digest == digest)
-                .map(|(_, held)| held.document.written.clone())
-        });
+        let standing = self.baselines.get(&decision.target).filter(|_| concluded);
+        let document = standing.and_then(|standing| standing.held.first());
+        let document = document.map(|held| held.document.written.clone());
         batch.reviews.push((next.clone(), document, self.context.ambient.random()));
         self.reviews.insert(decision.target.clone(), next);
         Ok(Outcome::Accepted)
@@ -193,7 +216,7 @@ impl Work<'_> {
     /// Looks at every clock.
     fn watch(&self, batch: &mut Batch) {
         for (name, review) in &self.reviews {
-            let Some(next) = review::observe(review, &self.applied(name), self.now) else { continue };
+            let Some(next) = review::observe(review, self.applied(name), self.now) else { continue };
             batch.signals.push(self.signal(&next));
             batch.reviews.push((next, None, self.context.ambient.random()));
         }
@@ -203,9 +226,8 @@ impl Work<'_> {
     fn signal(&self, review: &Review) -> Signal {
         let Review { baseline, owner, told, .. } = review;
         let owner = owner.as_deref().unwrap_or("nobody");
-        let held = self.baselines.get(baseline).map(Vec::as_slice).unwrap_or_default();
-        let environments: BTreeSet<&str> = held.iter().map(|(_, held)| held.environment.as_str()).collect();
-        let environment = environments.into_iter().next_back().unwrap_or_default();
+        let top = self.baselines.get(baseline).and_then(|standing| standing.held.first());
+        let environment = top.map_or("", |held| held.environment.as_str());
         let summary = if *told {
             format!("the baseline {baseline} was not reviewed for a year; {owner} answers for it")
         } else {
