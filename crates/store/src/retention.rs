@@ -25,6 +25,9 @@ pub const SIGNALS_KEPT: Duration = Duration::from_days(90);
 /// How long each change of posture and of matches is kept by itself.
 pub const CHANGES_KEPT: Duration = Duration::from_days(30);
 
+/// How long orders are kept that ended, beside the last of each asset.
+pub const ORDERS_KEPT: Duration = Duration::from_days(90);
+
 /// The most rows that one sweep looks at or takes away.
 pub const SWEEP_LIMIT: usize = 500;
 
@@ -41,6 +44,9 @@ const READERS: [&str; 4] = [STAGE, "alert/transition", "matching/transition", "o
 /// The stages that read changes of matches beside the posture's, which has a cursor for each shard.
 const NEWS: &str = "matching/news";
 const SIGNALS: &str = "alert/signal";
+
+/// How far the order stage has taken in what agents told.
+const OUTCOMES: &str = "order/outcome";
 
 /// Counts folds, so that no two rewrite the same rows.
 const TURN: &str = "retention/turn";
@@ -170,6 +176,34 @@ impl Store {
         let Some(last) = last else { return Ok(0) };
         let tx = self.begin("sweep changes of matches").await?;
         let rows = tx.run("DELETE FROM match_change WHERE seq <= $1", [last.into()]).await?;
+        tx.commit().await?;
+        Ok(rows)
+    }
+
+    /// Takes away what agents told of orders once the stage has taken it in, and orders that ended longer than
+    /// [`ORDERS_KEPT`] ago; the last order of an asset stays, since generations count on from it.
+    pub async fn sweep_orders(&self, now: Timestamp) -> Result<u64, Error> {
+        let told = self.cursor(OUTCOMES, 0).await?;
+        let reading = self.reading("look for old orders");
+        let sql = "SELECT number, generation FROM asset_order AS held WHERE given_at < $1 AND over_at < $1
+                   AND generation < (SELECT MAX(generation) FROM asset_order AS newest
+                        WHERE newest.number = held.number)
+                   ORDER BY given_at LIMIT $2";
+        let old = reading.all(sql, [ms(now.minus(ORDERS_KEPT)), (SWEEP_LIMIT as i64).into()]).await?;
+        let sql = "SELECT seq FROM order_outcome WHERE seq < $1 ORDER BY seq LIMIT $2";
+        let taken = reading.all(sql, [told.into(), (SWEEP_LIMIT as i64).into()]).await?;
+        if old.is_empty() && taken.is_empty() {
+            return Ok(0);
+        }
+        let tx = self.begin("sweep orders").await?;
+        let mut rows = 0;
+        for row in &old {
+            let key = [row.get::<i64>(0)?.into(), row.get::<i64>(1)?.into()];
+            rows += tx.run("DELETE FROM asset_order WHERE number = $1 AND generation = $2", key).await?;
+        }
+        if let Some(last) = taken.last() {
+            rows += tx.run("DELETE FROM order_outcome WHERE seq <= $1", [last.get::<i64>(0)?.into()]).await?;
+        }
         tx.commit().await?;
         Ok(rows)
     }

@@ -55,6 +55,7 @@ async fn sweep(context: &Context, positions: &mut Positions) -> Result<u64, Erro
     let (store, now) = (&context.store, context.ambient.now());
     let mut rows = store.sweep_sessions(now).await?;
     rows += store.sweep_match_changes(now).await?;
+    rows += store.sweep_orders(now).await?;
     let sections = store.sweep_sections(positions.section).await?;
     positions.section = sections.next;
     let signals = store.sweep_signals(positions.signal, now).await?;

@@ -94,6 +94,8 @@ on_both! {
     replicas_that_number_at_once_lose_nothing,
     an_order_is_open_until_its_end_is_written_with_the_cursor,
     the_last_order_of_an_asset_is_remembered_however_old,
+    old_orders_go_and_the_last_of_an_asset_stays,
+    an_order_ends_once_whichever_replica_was_first,
     what_was_reviewed_is_kept_until_the_next_review_is_concluded,
     matches_keep_their_first_time,
     a_match_that_comes_back_is_known_since_it_came_back,

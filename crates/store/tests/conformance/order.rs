@@ -8,6 +8,7 @@ use bartizan_core::time::{Duration, Timestamp};
 use bartizan_store::Store;
 use bartizan_store::order::{Batch, Given};
 use bartizan_store::report::Report;
+use bartizan_store::retention::ORDERS_KEPT;
 
 use super::suite::{commit, enrol, report};
 
@@ -86,4 +87,43 @@ pub(crate) async fn the_last_order_of_an_asset_is_remembered_however_old(store: 
     let listed = store.orders(Some(asset.number), 2).await.unwrap();
     assert_eq!(listed.iter().map(|given| given.order.generation).collect::<Vec<_>>(), [3, 2]);
     assert_eq!(store.orders(None, 10).await.unwrap().len(), 3);
+}
+
+pub(crate) async fn old_orders_go_and_the_last_of_an_asset_stays(store: Store) {
+    let asset = enrol(&store, 1).await;
+    for generation in 1..=3 {
+        let given = given(&asset, generation);
+        store.commit_orders(&give(&given), NOW).await.unwrap();
+        let ended = Batch { ended: vec![(given, End::Withdrawn)], ..Batch::default() };
+        store.commit_orders(&ended, NOW).await.unwrap();
+    }
+    let outcome = |generation| Outcome {
+        generation,
+        digest: Digest::of_bytes(b"order"),
+        at: NOW,
+        ending: Ending::Refused("no".to_owned()),
+    };
+    let told = Report { outcomes: vec![outcome(1), outcome(2)], ..report(&asset, 1, &[]) };
+    commit(&store, told).await;
+    let past = NOW.plus(ORDERS_KEPT);
+    assert_eq!(store.sweep_orders(past).await.unwrap(), 0, "not before their time, nor before they are read");
+    let read = Batch { cursors: vec![("order/outcome", 0, 0, 1)], ..Batch::default() };
+    store.commit_orders(&read, NOW).await.unwrap();
+    let later = past.plus(Duration::from_millis(1));
+    assert_eq!(store.sweep_orders(later).await.unwrap(), 3, "two orders, and one outcome that was read");
+    let left = store.orders(Some(asset.number), 10).await.unwrap();
+    assert_eq!(left.iter().map(|given| given.order.generation).collect::<Vec<_>>(), [3]);
+    assert_eq!(store.order_outcomes(0).await.unwrap().len(), 1);
+}
+
+pub(crate) async fn an_order_ends_once_whichever_replica_was_first(store: Store) {
+    let asset = enrol(&store, 1).await;
+    let given = given(&asset, 1);
+    store.commit_orders(&give(&given), NOW).await.unwrap();
+    let end = |end| Batch { ended: vec![(given.clone(), end)], ..Batch::default() };
+    let told = End::Told(Ending::CarriedOut(vec![StepOutcome::Unchanged]));
+    store.commit_orders(&end(told.clone()), NOW).await.unwrap();
+    let late = store.commit_orders(&end(End::Withdrawn), NOW).await.unwrap_err();
+    assert_eq!(late.class(), bartizan_core::error::Class::Conflict);
+    assert_eq!(store.order(asset.number, 1).await.unwrap().unwrap().end, Some((NOW, told)));
 }

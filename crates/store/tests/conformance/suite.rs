@@ -456,7 +456,8 @@ pub(crate) use crate::matching::{
     matches_keep_their_first_time,
 };
 pub(crate) use crate::order::{
-    an_order_is_open_until_its_end_is_written_with_the_cursor,
+    an_order_ends_once_whichever_replica_was_first,
+    an_order_is_open_until_its_end_is_written_with_the_cursor, old_orders_go_and_the_last_of_an_asset_stays,
     the_last_order_of_an_asset_is_remembered_however_old,
 };
 pub(crate) use crate::posture::{
