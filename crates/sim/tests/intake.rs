@@ -9,8 +9,8 @@ use bartizan_core::asset::Class;
 use bartizan_core::digest::Digest;
 use bartizan_core::document::{self, Document};
 use bartizan_core::enrolment::Grant;
-use bartizan_core::monitoring::alert::Alert;
-use bartizan_core::monitoring::flood::ALERTS_LIMIT;
+use bartizan_core::monitoring::alert::{Alert, Stage};
+use bartizan_core::monitoring::flood::{ALERTS_LIMIT, PLACES_LIMIT};
 use bartizan_core::monitoring::signal::{Kind, Noticed, State};
 use bartizan_core::order;
 use bartizan_core::severity::Severity;
@@ -282,5 +282,31 @@ async fn a_counter_that_nothing_can_hold_is_refused_alone() {
     let refused = house.host.send(&report).await.unwrap();
     assert!(matches!(refused, Outcome::Refused { .. }), "{refused:?}");
     house.report(BTreeMap::new(), Vec::new()).await;
+    house.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_host_has_so_many_places_in_an_alert_and_what_is_beyond_is_counted() {
+    let mut house = House::start().await;
+    apply_documents(&house.app.web, "dev", thresholds(1)).await.unwrap();
+    let places = (0..PLACES_LIMIT + 3).map(|number| format!("/srv/{number}"));
+    let told = places.map(|object| Noticed { object, ..signal(Kind::Health, "t0") }).collect();
+    house.report(BTreeMap::new(), told).await;
+    let alerts = house.until(|alert| alert.surplus == 3).await;
+    let named = alerts.iter().find(|alert| alert.group.subject == "t0").unwrap();
+    assert_eq!(u64::from(named.counts.firing), PLACES_LIMIT);
+    house.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_does_not_take_back_that_it_saw_a_fork() {
+    let mut house = House::start().await;
+    house.report(BTreeMap::new(), vec![signal(Kind::Fork, "orders")]).await;
+    house.until(|alert| alert.group.kind == Kind::Fork).await;
+    let gone = Noticed { state: State::Resolved, ..signal(Kind::Fork, "orders") };
+    house.report(BTreeMap::new(), vec![gone]).await;
+    let alerts = house.until(|alert| alert.surplus == 1).await;
+    let fork = alerts.iter().find(|alert| alert.group.kind == Kind::Fork).unwrap();
+    assert_eq!(fork.stage, Stage::Open);
     house.app.stop().await;
 }

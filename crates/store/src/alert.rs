@@ -133,6 +133,14 @@ impl Store {
         reading.all(sql, values).await?.iter().map(read).collect()
     }
 
+    /// How many places an asset has in an alert.
+    pub async fn alert_places_of(&self, alert: AlertId, asset: AssetId) -> Result<u64, Error> {
+        let reading = self.reading("count an asset's places in an alert");
+        let sql = "SELECT COUNT(*) FROM alert_member WHERE alert = $1 AND asset = $2";
+        let row = reading.one(sql, [alert.to_string().into(), asset.to_string().into()]).await?;
+        row.map_or(Ok(0), |row| row.number(0))
+    }
+
     /// The places of an alert, at most [`PAGE_LIMIT`].
     pub async fn alert_places(&self, alert: AlertId) -> Result<Vec<Place>, Error> {
         let reading = self.reading("read an alert's members");

@@ -15,6 +15,7 @@ mod environment;
 mod first;
 mod life;
 mod order;
+mod place;
 mod review;
 mod summaries;
 mod trend;
@@ -38,6 +39,7 @@ impl MigratorTrait for Migrator {
             Box::new(Step { name: "0011_count", statements: count::STATEMENTS }),
             Box::new(Step { name: "0013_order", statements: order::STATEMENTS }),
             Box::new(Step { name: "0014_review", statements: review::STATEMENTS }),
+            Box::new(Step { name: "0015_place", statements: place::STATEMENTS }),
         ]
     }
 }

@@ -28,6 +28,9 @@ pub const SIGNALS_LIMIT: usize = 1_000;
 /// The most outcomes of orders in one report: an agent has one order at a time.
 pub const OUTCOMES_LIMIT: usize = 16;
 
+/// The most sources of one report that lost something.
+pub const LOSS_LIMIT: usize = 1_000;
+
 /// The longest text that a report holds in one place, in bytes.
 pub const TEXT_BYTES_LIMIT: usize = 4_096;
 

@@ -1,4 +1,5 @@
-//! Floods: how many alerts one asset opens before its further signals are counted alone.
+//! Floods: how many alerts one asset opens, and how many places it has in one, before its further signals
+//! are counted alone.
 //!
 //! An agent that was taken over can make up as many detections as it likes. What goes beyond the limit
 //! is gathered in one alert for the asset, which says how much it stands for: counted, never hidden.
@@ -12,6 +13,9 @@ use crate::time::{Duration, Timestamp};
 /// The most alerts that one asset opens within [`WINDOW`] by what its agent says. A host that
 /// is broken all through opens a few dozen.
 pub const ALERTS_LIMIT: u64 = 100;
+
+/// The most places of one asset in one alert: more than a page of it shows.
+pub const PLACES_LIMIT: u64 = 500;
 
 /// The time within which they are counted.
 pub const WINDOW: Duration = Duration::from_hours(1);
@@ -66,8 +70,8 @@ pub fn count(alert: Option<&Alert>, signal: &Signal, fresh: AlertId) -> (Alert, 
     let (name, count) = (signal.subject.trim_start_matches(SUBJECT), alert.surplus);
     let signals = if count == 1 { "signal of it is" } else { "signals of it are" };
     alert.summary = format!(
-        "{name}: {count} {signals} counted here alone, beyond {ALERTS_LIMIT} alerts within an hour or \
-         under names that no document gives it"
+        "{name}: {count} {signals} counted here alone, beyond {ALERTS_LIMIT} alerts within an hour, beyond \
+         {PLACES_LIMIT} places in one, or under names that no document gives it"
     );
     let since = alert.opened_at;
     (alert, Member::Firing { since })

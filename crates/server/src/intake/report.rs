@@ -18,8 +18,8 @@ use bartizan_store::report::{Outcome as Committed, Report, SectionBody, Verdicts
 use bartizan_store::subject::Subject;
 use bartizan_store::tuple::Build;
 use bartizan_wire::report::{
-    BATCH_LIMIT, Batch, OUTCOMES_LIMIT, Outcome, Receipt, SECTIONS_LIMIT, SIGNALS_LIMIT, TEXT_BYTES_LIMIT,
-    VERDICTS_LIMIT,
+    BATCH_LIMIT, Batch, LOSS_LIMIT, OUTCOMES_LIMIT, Outcome, Receipt, SECTIONS_LIMIT, SIGNALS_LIMIT,
+    TEXT_BYTES_LIMIT, VERDICTS_LIMIT,
 };
 use bartizan_wire::{VERSION, report, unpack_versioned};
 
@@ -121,6 +121,7 @@ fn check(report: &report::Report) -> Result<Bodies, String> {
     within("verdicts", report.verdicts.len(), VERDICTS_LIMIT)?;
     within("signals", report.signals.len(), SIGNALS_LIMIT)?;
     within("outcomes", report.outcomes.len(), OUTCOMES_LIMIT)?;
+    within("sources that lost something", report.loss.len(), LOSS_LIMIT)?;
     // What the store can't hold would fail the reports of others that are committed together with it.
     let generations = report.outcomes.iter().map(|outcome| outcome.generation);
     let mut counters = [report.epoch, report.sequence].into_iter().chain(generations);
@@ -238,6 +239,10 @@ fn is_named(policy: &Policy, kind: Kind, subject: &str) -> bool {
 /// no document gives the asset is only counted.
 fn named(policy: &Policy, signal: Signal, now: Timestamp) -> Signal {
     let signal = Signal { at: signal.at.min(now), ..signal };
+    // Whoever took the agent over would say that all is well: a fork is ended by a person.
+    if signal.kind == Kind::Fork && signal.state != State::Firing {
+        return flood::surplus(&signal);
+    }
     if !is_named(policy, signal.kind, &signal.subject) && signal.state == State::Firing {
         return flood::surplus(&signal);
     }

@@ -44,6 +44,8 @@ struct Work<'a> {
     changed: BTreeMap<AlertId, Alert>,
     /// How many alerts the agents of assets opened within the last hour.
     opened: BTreeMap<AssetId, u64>,
+    /// How many places assets have in alerts.
+    crowds: BTreeMap<(AlertId, AssetId), u64>,
     places: BTreeMap<(AlertId, Digest), Place>,
     ruled: Vec<(i64, Outcome, [u8; 32])>,
 }
@@ -61,6 +63,7 @@ pub(super) async fn look(context: Context) -> Result<Look, Error> {
         assets: BTreeMap::new(),
         changed: BTreeMap::new(),
         opened: BTreeMap::new(),
+        crowds: BTreeMap::new(),
         places: BTreeMap::new(),
         ruled: Vec::new(),
     };
@@ -172,6 +175,13 @@ impl Work<'_> {
             Step::Opened(..) if flood::is_limited(signal.kind) && self.is_flood(signal).await? => {
                 return self.count(&flood::surplus(signal)).await;
             }
+            Step::Changed(alert, _)
+                if member.is_none()
+                    && flood::is_limited(signal.kind)
+                    && self.is_crowded(alert.id, signal.asset).await? =>
+            {
+                return self.count(&flood::surplus(signal)).await;
+            }
             Step::Opened(alert, member) | Step::Changed(alert, member) => {
                 self.keep(group, alert, member, signal, signal.summary.clone());
             }
@@ -221,6 +231,22 @@ impl Work<'_> {
         let flood = opened >= flood::ALERTS_LIMIT;
         self.opened.insert(signal.asset, if flood { opened } else { opened + 1 });
         Ok(flood)
+    }
+
+    /// Whether an asset has its share of an alert's places; if not, this one counts.
+    async fn is_crowded(&mut self, alert: AlertId, asset: AssetId) -> Result<bool, Error> {
+        let places = match self.crowds.get(&(alert, asset)) {
+            Some(places) => *places,
+            None => {
+                let kept = self.context.store.alert_places_of(alert, asset).await?;
+                // Those of this look are not in the store yet, and those that are kept may be among them.
+                let ours = self.places.iter().filter(|((of, _), place)| *of == alert && place.asset == asset);
+                kept.max(ours.count() as u64)
+            }
+        };
+        let crowded = places >= flood::PLACES_LIMIT;
+        self.crowds.insert((alert, asset), if crowded { places } else { places + 1 });
+        Ok(crowded)
     }
 
     /// Rules on what a person did with an alert.
