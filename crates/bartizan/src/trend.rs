@@ -51,6 +51,7 @@ pub(crate) fn run(arguments: Arguments, client: Option<&Path>) -> Result<Answer,
             "unknown",
             "vulnerabilities",
             "high or critical",
+            "unrated",
             "exploited",
             "alerts",
             "backlog",
@@ -62,19 +63,24 @@ pub(crate) fn run(arguments: Arguments, client: Option<&Path>) -> Result<Answer,
 }
 
 fn row(sample: &Sample) -> Vec<String> {
+    // How grave they are is as unknown as how many there are.
+    let known = |figure: u64| sample.vulnerabilities.map(|_| figure);
     let figures = [
-        sample.assets,
-        sample.met,
-        sample.not_met,
-        sample.unknown,
+        Some(sample.assets),
+        Some(sample.met),
+        Some(sample.not_met),
+        Some(sample.unknown),
         sample.vulnerabilities,
-        sample.severe,
+        known(sample.severe),
+        known(sample.unrated),
         sample.exploited,
-        sample.open_alerts,
-        sample.backlog_open,
-        sample.backlog_ended,
+        Some(sample.open_alerts),
+        Some(sample.backlog_open),
+        Some(sample.backlog_ended),
     ];
-    std::iter::once(sample.start.clone()).chain(figures.iter().map(u64::to_string)).collect()
+    let word =
+        |figure: &Option<u64>| figure.map_or_else(|| "unknown".to_owned(), |figure| figure.to_string());
+    std::iter::once(sample.start.clone()).chain(figures.iter().map(word)).collect()
 }
 
 /// What the lines don't say, for people.

@@ -22,11 +22,14 @@ pub struct Figures {
     pub met: u64,
     pub not_met: u64,
     pub unknown: u64,
-    /// Vulnerabilities that affect at least one asset.
-    pub vulnerabilities: u64,
-    /// Those of them rated high or critical, and those known to be exploited.
+    /// Vulnerabilities that affect at least one asset; none where no feed was imported, and nobody knows.
+    pub vulnerabilities: Option<u64>,
+    /// Those of them rated high or critical, and those that no feed rates.
     pub severe: u64,
-    pub exploited: u64,
+    #[serde(default)]
+    pub unrated: u64,
+    /// Those known to be exploited; none where no catalogue of such was imported.
+    pub exploited: Option<u64>,
     pub open_alerts: u64,
     pub backlog: Backlog,
 }

@@ -199,6 +199,11 @@ impl Library {
         self.kev.get(at)
     }
 
+    /// Whether a catalogue of exploited vulnerabilities was imported: without one nobody knows of any.
+    pub fn has_catalogue(&self) -> bool {
+        !self.kev.is_empty()
+    }
+
     /// Every CVE of the catalogue of exploited vulnerabilities.
     pub fn exploited(&self) -> impl Iterator<Item = &str> {
         self.kev.iter().map(|entry| entry.cve.as_str())

@@ -34,6 +34,8 @@ pub struct Posture {
     pub fixable: u64,
     /// Those rated high or critical.
     pub severe: u64,
+    /// Those that no feed rates: how grave they are is unknown.
+    pub unrated: u64,
     /// Vulnerabilities of which nobody can say whether they affect some asset.
     pub vulnerabilities_unknown: u64,
     /// Assets whose builds no feed speaks of, or that no agent runs on: what they have is unknown.
@@ -81,6 +83,7 @@ pub async fn posture(web: &Web) -> Result<Posture, Problem> {
     posture.vulnerabilities = totals.open;
     posture.fixable = totals.fixable;
     posture.severe = totals.severe;
+    posture.unrated = totals.unrated;
     posture.vulnerabilities_unknown = totals.unknown;
     posture.assets_unknown = super::vulnerability::uncovered(web).await?.iter().map(|row| row.assets).sum();
     posture.declared = web.store.declared_assets().await?;

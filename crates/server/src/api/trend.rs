@@ -34,12 +34,14 @@ pub struct Sample {
     pub met: u64,
     pub not_met: u64,
     pub unknown: u64,
-    /// Vulnerabilities that affect at least one asset.
-    pub vulnerabilities: u64,
+    /// Vulnerabilities that affect at least one asset; null where no feed was imported: then it is unknown.
+    pub vulnerabilities: Option<u64>,
     /// Those of them rated high or critical.
     pub severe: u64,
-    /// Those of them that are known to be exploited.
-    pub exploited: u64,
+    /// Those of them that no feed rates.
+    pub unrated: u64,
+    /// Those of them that are known to be exploited; null where no catalogue of such was imported.
+    pub exploited: Option<u64>,
     pub open_alerts: u64,
     /// Findings that first sight of an asset opened, and that are open still.
     pub backlog_open: u64,
@@ -119,6 +121,7 @@ fn sample(sample: &trend::Sample) -> Sample {
         unknown: figures.unknown,
         vulnerabilities: figures.vulnerabilities,
         severe: figures.severe,
+        unrated: figures.unrated,
         exploited: figures.exploited,
         open_alerts: figures.open_alerts,
         backlog_open: figures.backlog.open,

@@ -25,40 +25,47 @@ pub(super) fn curves(trend: &Trend, now: Timestamp) -> Vec<Curve> {
         series("unknown", "unknown", |sample| sample.unknown),
         series("met", "met", |sample| sample.met),
     ];
-    let vulnerabilities = [
-        series("ink", "open", |sample| sample.vulnerabilities),
-        series("severe", "high or critical", |sample| sample.severe),
-        series("not-met", "known to be exploited", |sample| sample.exploited),
-    ];
     let said = |id, title, words| Words { id, title, words };
-    let mut curves = vec![
-        curve::draw(
-            said("posture-curve", "Rules met", moved("not met", first.not_met, newest.not_met)),
-            &times,
-            now,
-            &posture,
-            Way::Bands,
-            None,
-        ),
-        curve::draw(
-            said(
-                "vulnerability-curve",
-                "Vulnerabilities",
-                moved("open", first.vulnerabilities, newest.vulnerabilities),
-            ),
-            &times,
-            now,
-            &vulnerabilities,
-            Way::Lines,
-            None,
-        ),
-    ];
+    let mut curves = vec![curve::draw(
+        said("posture-curve", "Rules met", moved("not met", first.not_met, newest.not_met)),
+        &times,
+        now,
+        &posture,
+        Way::Bands,
+        None,
+    )];
+    curves.extend(vulnerabilities(&samples, now));
     if let Some((guide, words)) = deadline(trend, now) {
         let backlog = [series("ink", "open", |sample| sample.backlog_open)];
         let said = said("backlog-curve", "Backlog burn-down", words);
         curves.push(curve::draw(said, &times, now, &backlog, Way::Lines, Some(guide)));
     }
     curves
+}
+
+/// Vulnerabilities since anybody knows of any; none where no feed was imported.
+fn vulnerabilities(samples: &[&Sample], now: Timestamp) -> Option<Curve> {
+    // What was unknown is no zero: the curve begins after it.
+    let known = samples.iter().rposition(|sample| sample.vulnerabilities.is_none()).map_or(0, |at| at + 1);
+    let samples = samples.get(known..)?;
+    let (first, newest) = (samples.first()?.vulnerabilities?, samples.last()?.vulnerabilities?);
+    let times: Vec<Timestamp> = samples.iter().filter_map(|sample| sample.start.parse().ok()).collect();
+    let series = |class, name, figure: fn(&Sample) -> Option<u64>| {
+        let figures = samples.iter().map(|sample| figure(sample)).collect::<Option<Vec<u64>>>()?;
+        Some(Series { class, name, figures })
+    };
+    let all = [
+        series("ink", "open", |sample| sample.vulnerabilities),
+        series("severe", "high or critical", |sample| Some(sample.severe)),
+        series("not-met", "known to be exploited", |sample| sample.exploited),
+    ];
+    let drawn: Vec<Series> = all.into_iter().flatten().collect();
+    let mut words = moved("open", first, newest);
+    if samples.last()?.exploited.is_none() {
+        words.push_str(" Which are exploited is unknown: no catalogue of such was imported.");
+    }
+    let words = Words { id: "vulnerability-curve", title: "Vulnerabilities", words };
+    Some(curve::draw(words, &times, now, &drawn, Way::Lines, None))
 }
 
 /// `12 not met, 3 fewer than at the beginning`.
@@ -128,6 +135,24 @@ mod tests {
             assert!(words.contains(expected), "{words}");
         }
         assert!(deadline(&trend(0, 0), halfway.parse().unwrap()).is_none());
+    }
+
+    #[test]
+    fn what_nobody_knows_is_not_drawn_as_nothing() {
+        let sample = |start: &str, vulnerabilities, exploited| Sample {
+            start: start.to_owned(),
+            vulnerabilities,
+            exploited,
+            ..Sample::default()
+        };
+        let now = "2026-01-03T00:00:00Z".parse().unwrap();
+        let unknown = sample("2026-01-01T00:00:00Z", None, None);
+        assert!(vulnerabilities(&[&unknown], now).is_none());
+        let known = sample("2026-01-02T00:00:00Z", Some(5), None);
+        let curve = askama::Template::render(&vulnerabilities(&[&unknown, &known], now).unwrap()).unwrap();
+        assert!(curve.contains("5 open, as many as at the beginning"), "{curve}");
+        assert!(curve.contains("Which are exploited is unknown"), "{curve}");
+        assert!(!curve.contains("known to be exploited"), "{curve}");
     }
 
     #[test]

@@ -72,16 +72,22 @@ async fn figures(context: &Context, mark: &Mark) -> Result<Figures, Error> {
     let standings = mark.stale.total(&context.store).await?;
     let totals = context.store.vulnerability_totals().await?;
     let library = context.feeds.get();
-    let catalogue: Vec<&str> =
-        library.as_ref().map_or_else(Vec::new, |library| library.exploited().collect());
+    let exploited = match library.as_ref().filter(|library| library.has_catalogue()) {
+        Some(library) => {
+            let catalogue: Vec<&str> = library.exploited().collect();
+            Some(context.store.count_affected_among(&catalogue).await?)
+        }
+        None => None,
+    };
     Ok(Figures {
         assets: mark.assets.0,
         met: standings.met,
         not_met: standings.not_met,
         unknown: standings.unknown,
-        vulnerabilities: totals.open,
+        vulnerabilities: library.is_some().then_some(totals.open),
         severe: totals.severe,
-        exploited: context.store.count_affected_among(&catalogue).await?,
+        unrated: totals.unrated,
+        exploited,
         open_alerts: mark.alerts,
         backlog: context.store.backlog().await?,
     })

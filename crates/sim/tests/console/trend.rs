@@ -14,9 +14,10 @@ fn stood(back: u32, first: Timestamp) -> Figures {
         met: 900 - 6 * back,
         not_met: 40 + 5 * back,
         unknown: 20 + back,
-        vulnerabilities: 120 + 4 * back + news,
+        vulnerabilities: Some(120 + 4 * back + news),
         severe: 30 + 2 * back + news / 3,
-        exploited: u64::from(back < 12),
+        unrated: 0,
+        exploited: Some(u64::from(back < 12)),
         open_alerts: 2,
         backlog: Backlog { open: 20 * back, ended: 620 - 20 * back, first: Some(first), last: Some(first) },
     }
