@@ -27,12 +27,14 @@ use rand::rngs::StdRng;
 use tracing_subscriber::EnvFilter;
 
 use crate::exit::{Answer, Failure};
+use state::State;
 
 mod client;
 pub(crate) mod content;
 mod demo;
 mod feeds;
 mod mail;
+mod state;
 pub(crate) mod summary;
 
 /// The name of the person that a first start makes.
@@ -51,7 +53,7 @@ const SERVICE: &str = "local";
 /// URL. A second start carries on where the first stopped.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// The folder of all state; made where it is missing.
+    /// The folder of all state; made where it is missing. ~/.local/state/bartizan where none is named.
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
     /// A folder of vulnerability feeds, as they were downloaded or as `feeds import` wrote them.
@@ -89,7 +91,7 @@ pub(crate) struct Arguments {
     ///
     /// On loopback alone and on free ports, with a folder of state that goes when it ends, unless
     /// --state names one to keep.
-    #[arg(long, conflicts_with_all = ["feeds", "notify", "name", "root", "log", "database", "smtp"])]
+    #[arg(long, conflicts_with_all = ["feeds", "sync", "notify", "name", "tls_cert", "tls_key", "root", "log", "database", "smtp"])]
     demo: bool,
     /// Watch this folder as if it were the machine's root.
     #[arg(long, value_name = "DIR", default_value = "/")]
@@ -125,8 +127,21 @@ fn own_certificate(arguments: &Arguments) -> Result<Option<Own>, Failure> {
     own.map(Some).map_err(|error| Failure::invalid(format_args!("{names}: {error}")))
 }
 
+/// What is named has to be there before anything is made.
+fn named(arguments: &Arguments) -> Result<Root, Failure> {
+    if let Some(feeds) = arguments.feeds.as_ref().filter(|feeds| !feeds.is_dir()) {
+        let problem = format_args!("--feeds: {} is no folder", feeds.display()).to_string();
+        return Err(Failure::invalid(problem).hint("name a folder of raw feeds, or leave --feeds out"));
+    }
+    Root::at(&arguments.root).map_err(|error| Failure::new(error.class(), error))
+}
+
 pub(crate) fn run(arguments: Arguments) -> Result<Answer, Failure> {
+    if arguments.demo {
+        demo::on_loopback(&arguments)?;
+    }
     reachable(&arguments)?;
+    let root = named(&arguments)?;
     let reach = Reach {
         relay: arguments.mail.relay(arguments.name.as_deref())?,
         certificate: own_certificate(&arguments)?,
@@ -136,7 +151,11 @@ pub(crate) fn run(arguments: Arguments) -> Result<Answer, Failure> {
     let demo = arguments.demo;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::unavailable(format_args!("can't start: {error}")))?;
-    if demo { runtime.block_on(demo::up(arguments)) } else { runtime.block_on(up(arguments, reach, route)) }
+    if demo {
+        runtime.block_on(demo::up(arguments))
+    } else {
+        runtime.block_on(up(arguments, root, reach, route))
+    }
 }
 
 /// What goes wrong inside is told on standard error; `BARTIZAN_LOG=info` tells more.
@@ -152,12 +171,18 @@ fn now() -> Timestamp {
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
-async fn up(arguments: Arguments, reach: Reach, route: Option<Document>) -> Result<Answer, Failure> {
+async fn up(
+    arguments: Arguments,
+    root: Root,
+    reach: Reach,
+    route: Option<Document>,
+) -> Result<Answer, Failure> {
     // A second call finds it installed, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let interrupted = summary::interrupted()?;
-    let state = folder(arguments.state.as_deref())?;
-    demo::no_demo_in(&state)?;
+    let held = State::open(arguments.state.as_deref())?;
+    let state = held.path();
+    demo::no_demo_in(state)?;
     let ambient = Ambient::new(now, StdRng::from_os_rng());
     summary::say(&format!("state in {}", state.display()));
     let settings = Settings {
@@ -178,10 +203,11 @@ async fn up(arguments: Arguments, reach: Reach, route: Option<Document>) -> Resu
     let person = first_person(&app).await?;
     let mut client =
         client::Writer::new(&app, person, state.join(crate::client::FILE), arguments.name.as_deref());
+    let mut beside = feeds::start(&app, state, arguments.feeds.clone(), arguments.sync);
+    let agent = start_agent(&app, &arguments, root, state).await?;
+    // Last: the other verbs find a server that stands.
     client.write().await?;
-    let mut beside = feeds::start(&app, &state, arguments.feeds.clone(), arguments.sync);
     beside.spawn(client.keep());
-    let agent = start_agent(&app, &arguments, &state).await?;
     let link = auth::link(&app.web, person).await.map_err(|error| Failure::new(error.class(), error))?;
     let host = arguments.name.clone().unwrap_or_else(|| match arguments.listen {
         IpAddr::V6(address) => format!("[{address}]"),
@@ -206,33 +232,15 @@ async fn start(settings: &Settings, reach: &Reach, ambient: Ambient) -> Result<A
             bartizan_server::app::Error::Listener(_) => {
                 "is another `bartizan up` running? --port and --agent-port take other ports"
             }
+            bartizan_server::app::Error::Store(bartizan_store::Error::Open { .. })
+                if matches!(settings.place, Place::Postgres { .. }) =>
+            {
+                "is PostgreSQL running there? --database names it: postgres://USER@HOST/DATABASE"
+            }
             _ => "--state names another folder",
         };
         Failure::new(error.class(), error).hint(hint)
     })
-}
-
-/// The folder of all state, which nobody else may read.
-fn folder(named: Option<&Path>) -> Result<PathBuf, Failure> {
-    use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
-    let folder = match named {
-        Some(named) => named.to_owned(),
-        None => crate::client::state_folder()?,
-    };
-    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
-    made.map_err(|error| {
-        Failure::unavailable(format_args!("can't make {}: {error}", folder.display()))
-            .hint("--state names another folder")
-    })?;
-    let failed = |error| Failure::unavailable(format_args!("can't look at {}: {error}", folder.display()));
-    let mode = fs::metadata(&folder).map_err(failed)?.permissions().mode() & 0o777;
-    // One that was there before may be somebody else's, or hold something else: its mode is theirs.
-    if mode & 0o077 != 0 {
-        let path = folder.display();
-        return Err(Failure::invalid(format_args!("others may look into {path} (mode {mode:o})"))
-            .hint(format_args!("it will hold keys: `chmod 700 {path}`, or --state names another folder")));
-    }
-    Ok(folder)
 }
 
 /// Applies the content that ships, and the route that `--notify` asks for.
@@ -273,8 +281,7 @@ fn logs(named: &[PathBuf]) -> Vec<PathBuf> {
     }
 }
 
-async fn start_agent(app: &App, arguments: &Arguments, state: &Path) -> Result<Agent, Failure> {
-    let root = Root::at(&arguments.root).map_err(|error| Failure::new(error.class(), error))?;
+async fn start_agent(app: &App, arguments: &Arguments, root: Root, state: &Path) -> Result<Agent, Failure> {
     let grant = Grant {
         service: SERVICE.to_owned(),
         environment: document::OPEN_ENVIRONMENT.to_owned(),
@@ -302,26 +309,4 @@ async fn start_agent(app: &App, arguments: &Arguments, state: &Path) -> Result<A
     let random = Box::new(StdRng::from_os_rng());
     Agent::start(settings, Arc::new(now), random)
         .map_err(|error| Failure::new(error.class(), format_args!("the agent can't start: {error}")))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    use super::*;
-
-    #[test]
-    fn a_folder_of_state_that_others_may_look_into_is_refused() {
-        let held = tempfile::tempdir().unwrap();
-        let path = held.path().join("state");
-        let mode = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-        assert!(folder(Some(&path)).is_ok(), "a fresh one is private");
-        for open in [0o755, 0o750, 0o701] {
-            mode(open);
-            let (words, hint) = folder(Some(&path)).unwrap_err().into_words();
-            assert!(words.contains(&format!("{open:o}")) && hint.unwrap().contains("chmod 700"), "{words}");
-        }
-        mode(0o700);
-        assert!(folder(Some(&path)).is_ok());
-    }
 }

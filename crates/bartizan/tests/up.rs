@@ -119,3 +119,71 @@ fn mail_that_can_not_be_sent_is_refused_before_anything_starts() {
         assert!(!state.exists(), "{words:?} made something");
     }
 }
+
+#[test]
+fn a_second_start_on_a_folder_in_use_is_refused_and_leaves_the_first_as_it_is() {
+    // Whoever was first has installed it, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let machine = Machine::new();
+    let (url, _received) = receiver();
+    let up = Up::start(&machine, &url);
+    let client = fs::read(up.state.join("client.json")).unwrap();
+    let mut again = Command::new(env!("CARGO_BIN_EXE_bartizan"));
+    again.args(["up", "--port", "0", "--agent-port", "0", "--root"]).arg(machine.root());
+    let output = again.arg("--state").arg(&up.state).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("another `bartizan up` uses"), "{text}");
+    assert_eq!(fs::read(up.state.join("client.json")).unwrap(), client);
+    assert_eq!(up.get("/api/v1/assets")["assets"].as_array().unwrap().len(), 1);
+    let state = up.state.clone();
+    up.stop();
+    // What was written is in the one file: whoever copies it has all of it.
+    let log = fs::metadata(state.join("bartizan.db-wal")).map_or(0, |log| log.len());
+    assert_eq!(log, 0, "the store was not closed");
+}
+
+#[test]
+fn what_is_named_and_missing_is_told_before_anything_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("nothing");
+    let named = missing.to_str().unwrap();
+    let table: [(&[&str], &str); 4] = [
+        (&["--feeds", named], named),
+        (&["--root", named], named),
+        (&["--demo", "--listen", "0.0.0.0"], "a demo listens on loopback alone"),
+        (&["--demo", "--sync"], "cannot be used with"),
+    ];
+    for (words, said) in table {
+        let state = folder.path().join("state");
+        let mut run = Command::new(env!("CARGO_BIN_EXE_bartizan"));
+        let output = run.arg("up").args(words).arg("--state").arg(&state).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{words:?}: {text}");
+        assert!(text.contains(said), "{words:?}: {text}");
+        assert!(!state.exists(), "{words:?} made something");
+    }
+}
+
+#[test]
+fn a_database_that_is_not_there_is_told_of_at_once_and_by_its_own_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = Command::new(env!("CARGO_BIN_EXE_bartizan"));
+    run.args([
+        "up",
+        "--database",
+        "postgres://nobody:secret@127.0.0.1:1/x",
+        "--port",
+        "0",
+        "--agent-port",
+        "0",
+    ]);
+    let output = run.arg("--state").arg(folder.path().join("state")).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    assert!(
+        text.contains("127.0.0.1:1/x") && text.contains("refused") && text.contains("--database"),
+        "{text}"
+    );
+    assert!(!text.contains("secret"), "{text}");
+}

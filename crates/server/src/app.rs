@@ -193,10 +193,11 @@ impl App {
         self.keys.authority.pem()
     }
 
-    /// Stops: requests in flight end, every task is waited for.
+    /// Stops: requests in flight end, every task is waited for, the store is closed.
     pub async fn stop(self) {
         self.tasks.stop().await;
         self.channels.drain().await;
+        self.web.store.close().await;
     }
 }
 

@@ -10,6 +10,7 @@ use sea_orm::{
     TransactionOptions, TransactionTrait, TryGetable, Value,
 };
 use sea_orm_migration::MigratorTrait;
+use sqlx::ConnectOptions as _;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
@@ -21,6 +22,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a request waits for a connection before it is told that the store is busy.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long the first connection to PostgreSQL may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Connections that read at once on SQLite; writing has one of its own.
 const SQLITE_READERS: u32 = 4;
@@ -109,6 +113,17 @@ impl Store {
         let failed = |source| Error::Database { doing: "bring its schema up to date", source };
         Migrator::up(&store.writer, None).await.map_err(failed)?;
         Ok(store)
+    }
+
+    /// Closes every connection. On SQLite the last one folds the log into the file, so that whoever copies the
+    /// file has all of it.
+    pub async fn close(&self) {
+        for connection in [&self.readers, &self.writer] {
+            match connection.get_database_backend() {
+                DatabaseBackend::Postgres => connection.get_postgres_connection_pool().close().await,
+                _ => connection.get_sqlite_connection_pool().close().await,
+            }
+        }
     }
 
     /// The same state for whoever may not change it: every transaction that would write is refused.
@@ -206,6 +221,12 @@ async fn postgres(url: &str, schema: Option<&str>) -> Result<Store, Error> {
     if let Some(schema) = schema {
         options = options.options([("search_path", schema)]);
     }
+    // One by itself first: a pool tries on until it is out of time, and then says no more than that.
+    let first = tokio::time::timeout(CONNECT_TIMEOUT, options.connect()).await;
+    let first = first
+        .unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))
+        .map_err(failed)?;
+    drop(first);
     let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT);
     let pool = pool.connect_with(options).await.map_err(failed)?;
     let connection = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);

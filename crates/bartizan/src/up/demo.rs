@@ -5,7 +5,8 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,8 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use tokio::task::JoinSet;
 
-use super::{Arguments, client, content, folder, now, start, summary};
+use super::state::State;
+use super::{Arguments, client, content, now, start, summary};
 use crate::exit::{Answer, Failure};
 
 /// What marks a folder of state as a demo's, so that neither kind of start takes the other's for its own.
@@ -35,23 +37,24 @@ const PACE: Duration = Duration::from_secs(4);
 
 /// The folder of a demo: somebody's, or one that goes with it.
 enum Folder {
-    Kept(PathBuf),
+    Kept(State),
     Passing(tempfile::TempDir),
 }
 
 impl Folder {
     fn open(named: Option<&Path>) -> Result<Folder, Failure> {
         let Some(named) = named else {
-            let made = tempfile::Builder::new().prefix("bartizan-demo-").tempdir();
+            let private = fs::Permissions::from_mode(0o700);
+            let made = tempfile::Builder::new().prefix("bartizan-demo-").permissions(private).tempdir();
             return made
                 .map(Folder::Passing)
                 .map_err(|error| Failure::unavailable(format_args!("can't make a folder: {error}")));
         };
-        let kept = folder(Some(named))?;
-        if kept.join(DATABASE).exists() && !kept.join(MARK).exists() {
+        let kept = State::open(Some(named))?;
+        if kept.path().join(DATABASE).exists() && !kept.path().join(MARK).exists() {
             return Err(Failure::invalid(format_args!(
                 "{} is the state of a real `bartizan up`",
-                kept.display()
+                kept.path().display()
             ))
             .hint("leave --state out, or name a folder of its own for the demo"));
         }
@@ -60,7 +63,7 @@ impl Folder {
 
     fn path(&self) -> &Path {
         match self {
-            Folder::Kept(path) => path,
+            Folder::Kept(state) => state.path(),
             Folder::Passing(folder) => folder.path(),
         }
     }
@@ -75,13 +78,16 @@ pub(super) fn no_demo_in(state: &Path) -> Result<(), Failure> {
         .hint("add --demo, or name another folder"))
 }
 
-pub(super) async fn up(arguments: Arguments) -> Result<Answer, Failure> {
-    if !arguments.listen.is_loopback() {
-        return Err(Failure::invalid(
-            "a demo listens on loopback alone: whoever reaches it may be anybody in it",
-        )
-        .hint("leave --listen out"));
+/// Refuses to show a demo to other machines.
+pub(super) fn on_loopback(arguments: &Arguments) -> Result<(), Failure> {
+    if arguments.listen.is_loopback() {
+        return Ok(());
     }
+    Err(Failure::invalid("a demo listens on loopback alone: whoever reaches it may be anybody in it")
+        .hint("leave --listen out"))
+}
+
+pub(super) async fn up(arguments: Arguments) -> Result<Answer, Failure> {
     // A second call finds it installed, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut interrupted = summary::interrupted()?;
