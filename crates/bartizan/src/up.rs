@@ -18,7 +18,6 @@ use bartizan_core::time::Timestamp;
 use bartizan_probe::root::Root;
 use bartizan_server::ambient::Ambient;
 use bartizan_server::api::{document, enrolment};
-use bartizan_server::intake::Pacing;
 use bartizan_server::listener::Own;
 use bartizan_server::{App, Reach, Settings, auth};
 use bartizan_store::Place;
@@ -185,18 +184,15 @@ async fn up(
     demo::no_demo_in(state)?;
     let ambient = Ambient::new(now, StdRng::from_os_rng());
     summary::say(&format!("state in {}", state.display()));
-    let settings = Settings {
-        place: match &arguments.database {
-            Some(url) => Place::Postgres { url: url.clone(), schema: None },
-            None => Place::Sqlite(state.join("bartizan.db")),
-        },
-        wrapping_key: state.join("wrapping.key"),
+    let mut settings = Settings {
         people: SocketAddr::new(arguments.listen, arguments.port.unwrap_or(PORT)),
         agents: SocketAddr::new(arguments.listen, arguments.agent_port.unwrap_or(AGENT_PORT)),
         names: arguments.name.iter().cloned().collect(),
-        pacing: Pacing::default(),
-        demo: false,
+        ..Settings::in_folder(state)
     };
+    if let Some(url) = &arguments.database {
+        settings.place = Place::Postgres { url: url.clone(), schema: None };
+    }
     let app = start(&settings, &reach, ambient).await?;
     let applied = apply(&app, route).await?;
     summary::say(&applied);

@@ -1,7 +1,7 @@
 //! One replica of the server: opened, started, stopped.
 
-use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bartizan_core::digest::Digest;
@@ -37,6 +37,22 @@ pub struct Settings {
     /// Whether this is a demo: every page says so, and whoever is signed in may become another person.
     /// Nothing that a request bears can set it.
     pub demo: bool,
+}
+
+impl Settings {
+    /// One replica with all its state in a folder, on free ports of loopback.
+    pub fn in_folder(folder: &Path) -> Settings {
+        let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Settings {
+            place: Place::Sqlite(folder.join("bartizan.db")),
+            wrapping_key: folder.join("wrapping.key"),
+            people: loopback,
+            agents: loopback,
+            names: Vec::new(),
+            pacing: Pacing::default(),
+            demo: false,
+        }
+    }
 }
 
 /// How a replica reaches out, and is reached; nothing of it is needed on one machine alone.

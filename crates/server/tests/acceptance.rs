@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bartizan_core::asset::{Asset, Class};
@@ -26,7 +26,6 @@ use bartizan_core::time::Timestamp;
 use bartizan_core::verdict::{Reason, Verdict};
 use bartizan_server::ambient::Ambient;
 use bartizan_server::api::document::apply_documents;
-use bartizan_server::intake::Pacing;
 use bartizan_server::{App, Settings, auth};
 use bartizan_store::Place;
 use bartizan_store::asset::Identity;
@@ -72,16 +71,7 @@ struct House {
 impl House {
     async fn start(place: Place, folder: &std::path::Path) -> House {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-        let settings = Settings {
-            place,
-            wrapping_key: folder.join("wrapping.key"),
-            people: loopback,
-            agents: loopback,
-            names: Vec::new(),
-            pacing: Pacing::default(),
-            demo: false,
-        };
+        let settings = Settings { place, ..Settings::in_folder(folder) };
         let app = App::start(&settings, Ambient::new(now, StdRng::from_os_rng())).await.unwrap();
         let documents = document::parse("base.yaml", BASELINE).unwrap();
         apply_documents(&app.web, "dev", documents).await.unwrap();

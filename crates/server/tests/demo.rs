@@ -1,7 +1,6 @@
 //! The demo's switch: there where the setting says so, and nowhere else, whatever is sent.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-use std::net::SocketAddr;
 use std::path::Path;
 
 use bartizan_core::id::PersonId;
@@ -9,9 +8,7 @@ use bartizan_core::person::Person;
 use bartizan_core::role::Role;
 use bartizan_core::time::Timestamp;
 use bartizan_server::ambient::Ambient;
-use bartizan_server::intake::Pacing;
 use bartizan_server::{App, Settings, auth, web};
-use bartizan_store::Place;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use reqwest::header::{ACCEPT, COOKIE, LOCATION, ORIGIN, SET_COOKIE};
@@ -36,16 +33,7 @@ struct House {
 impl House {
     async fn start(folder: &Path, demo: bool) -> House {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-        let settings = Settings {
-            place: Place::Sqlite(folder.join("bartizan.db")),
-            wrapping_key: folder.join("wrapping.key"),
-            people: loopback,
-            agents: loopback,
-            names: Vec::new(),
-            pacing: Pacing::default(),
-            demo,
-        };
+        let settings = Settings { demo, ..Settings::in_folder(folder) };
         let app = App::start(&settings, Ambient::new(now, StdRng::seed_from_u64(5))).await.unwrap();
         let mut ids = Vec::new();
         for (name, role) in [("Ada", Role::Auditor), ("Sam", Role::Security)] {

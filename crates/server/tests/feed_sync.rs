@@ -17,7 +17,6 @@ use bartizan_feeds::library::Library;
 use bartizan_server::ambient::Ambient;
 use bartizan_server::feed_sync::{Outcome, Synced, Wanted, sync, sync_web};
 use bartizan_server::{App, Settings, api};
-use bartizan_store::Place;
 use futures::StreamExt as _;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -216,16 +215,7 @@ async fn one_source_that_fails_keeps_no_other_back() {
 async fn a_server_fetches_from_the_sources_that_are_applied_and_shows_which_give_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let source = Source::start(Says::Text("\"1\"", tracker(4))).await;
-    let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-    let settings = Settings {
-        place: Place::Sqlite(folder.path().join("bartizan.db")),
-        wrapping_key: folder.path().join("wrapping.key"),
-        people: loopback,
-        agents: loopback,
-        names: Vec::new(),
-        pacing: bartizan_server::intake::Pacing::default(),
-        demo: false,
-    };
+    let settings = Settings::in_folder(folder.path());
     let app = App::start(&settings, Ambient::new(|| T, StdRng::seed_from_u64(1))).await.unwrap();
     let document = format!(
         "kind: FeedSource\nname: mirror\nspec: {{format: debian, url: \"http://{}/feed\"}}\n",

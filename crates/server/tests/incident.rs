@@ -21,7 +21,6 @@ use bartizan_core::time::Timestamp;
 use bartizan_server::ambient::Ambient;
 use bartizan_server::api::document::apply_documents;
 use bartizan_server::{App, Settings, auth};
-use bartizan_store::Place;
 use bartizan_store::asset::Identity;
 use bartizan_store::decision::{Decision, Outcome, Refused};
 use bartizan_store::enrolment::Request;
@@ -53,16 +52,7 @@ impl House {
     async fn start() -> House {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::tempdir().unwrap();
-        let loopback = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-        let settings = Settings {
-            place: Place::Sqlite(folder.path().join("bartizan.db")),
-            wrapping_key: folder.path().join("wrapping.key"),
-            people: loopback,
-            agents: loopback,
-            names: Vec::new(),
-            pacing: bartizan_server::intake::Pacing::default(),
-            demo: false,
-        };
+        let settings = Settings::in_folder(folder.path());
         let random = rand::rngs::StdRng::from_os_rng();
         let app = App::start(&settings, Ambient::new(now, random)).await.unwrap();
         House { app, _folder: folder }

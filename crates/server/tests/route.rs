@@ -1,16 +1,13 @@
 //! A route that can't be read is no silent one.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use bartizan_core::document;
 use bartizan_core::monitoring::alert::{Alert, Stage};
 use bartizan_core::time::Timestamp;
 use bartizan_server::ambient::Ambient;
-use bartizan_server::intake::Pacing;
 use bartizan_server::{App, Settings};
-use bartizan_store::Place;
 use bartizan_store::document::Edit;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -42,16 +39,7 @@ async fn until(app: &App, good: impl Fn(&Alert) -> bool) -> Alert {
 async fn a_route_that_cannot_be_read_is_an_alert_until_it_can() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let folder = tempfile::tempdir().unwrap();
-    let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-    let settings = Settings {
-        place: Place::Sqlite(folder.path().join("bartizan.db")),
-        wrapping_key: folder.path().join("wrapping.key"),
-        people: loopback,
-        agents: loopback,
-        names: Vec::new(),
-        pacing: Pacing::default(),
-        demo: false,
-    };
+    let settings = Settings::in_folder(folder.path());
     let app = App::start(&settings, Ambient::new(now, StdRng::seed_from_u64(5))).await.unwrap();
     // As a newer program wrote it: this one would not have taken it.
     let newer = "kind: Route\nname: main\nspec:\n  receivers: [{name: pager, pigeon: {loft: 7}}]\n  route: {receiver: pager}\n";

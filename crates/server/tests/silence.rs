@@ -1,7 +1,6 @@
 //! A silence defers what it mutes; it does not swallow it.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use bartizan_core::document;
@@ -12,9 +11,7 @@ use bartizan_core::selector::Labels;
 use bartizan_core::severity::Severity;
 use bartizan_core::time::Timestamp;
 use bartizan_server::ambient::Ambient;
-use bartizan_server::intake::Pacing;
 use bartizan_server::{App, Settings};
-use bartizan_store::Place;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
@@ -28,16 +25,7 @@ fn now() -> Timestamp {
 async fn what_still_fires_when_a_silence_ends_is_told_then() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let folder = tempfile::tempdir().unwrap();
-    let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-    let settings = Settings {
-        place: Place::Sqlite(folder.path().join("bartizan.db")),
-        wrapping_key: folder.path().join("wrapping.key"),
-        people: loopback,
-        agents: loopback,
-        names: Vec::new(),
-        pacing: Pacing::default(),
-        demo: false,
-    };
+    let settings = Settings::in_folder(folder.path());
     let app = App::start(&settings, Ambient::new(now, StdRng::seed_from_u64(5))).await.unwrap();
     // Nobody listens there: that somebody was to be told is what counts here.
     let text = "kind: Route\nname: main\nspec:\n  receivers: [{name: pager, webhook: {url: \"http://127.0.0.1:9/\"}}]\n  route: {receiver: pager, group_wait: 0s}\n";

@@ -2,7 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -20,7 +19,6 @@ use bartizan_server::api::enrolment::{self, Wanted};
 use bartizan_server::intake::Pacing;
 use bartizan_server::{App, Settings};
 use bartizan_sim::host::{Facts, Host, Way, checks};
-use bartizan_store::Place;
 use bartizan_store::asset::Batch;
 use bartizan_wire::report::{Loss, Outcome};
 use rand::SeedableRng as _;
@@ -40,16 +38,7 @@ fn now() -> Timestamp {
 
 async fn server(folder: &Path) -> (App, Way) {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-    let settings = Settings {
-        place: Place::Sqlite(folder.join("bartizan.db")),
-        wrapping_key: folder.join("wrapping.key"),
-        people: loopback,
-        agents: loopback,
-        names: Vec::new(),
-        pacing: PACING,
-        demo: false,
-    };
+    let settings = Settings { pacing: PACING, ..Settings::in_folder(folder) };
     let app = App::start(&settings, Ambient::new(now, StdRng::seed_from_u64(1))).await.unwrap();
     let grant = Grant {
         service: "shop".to_owned(),

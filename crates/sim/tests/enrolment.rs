@@ -2,7 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -18,10 +17,8 @@ use bartizan_core::time::Timestamp;
 use bartizan_server::ambient::Ambient;
 use bartizan_server::api::asset::{self, Because};
 use bartizan_server::api::enrolment::{self, Wanted};
-use bartizan_server::intake::Pacing;
 use bartizan_server::{App, Settings};
 use bartizan_sim::host::{Error, Facts, Host, Way};
-use bartizan_store::Place;
 use bartizan_wire::report::Outcome;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -46,16 +43,7 @@ impl House {
         let behind = Arc::new(AtomicI64::new(0));
         let shift = Arc::clone(&behind);
         let clock = move || Timestamp::from_millis(now().as_millis() - shift.load(Ordering::SeqCst));
-        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-        let settings = Settings {
-            place: Place::Sqlite(folder.path().join("bartizan.db")),
-            wrapping_key: folder.path().join("wrapping.key"),
-            people: loopback,
-            agents: loopback,
-            names: Vec::new(),
-            pacing: Pacing::default(),
-            demo: false,
-        };
+        let settings = Settings::in_folder(folder.path());
         let app = App::start(&settings, Ambient::new(clock, StdRng::seed_from_u64(1))).await.unwrap();
         House { app, behind, folder }
     }

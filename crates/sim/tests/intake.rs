@@ -2,7 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use bartizan_core::asset::Class;
@@ -19,10 +18,8 @@ use bartizan_core::verdict::Verdict;
 use bartizan_server::ambient::Ambient;
 use bartizan_server::api::document::apply_documents;
 use bartizan_server::api::enrolment::{self, Wanted};
-use bartizan_server::intake::Pacing;
 use bartizan_server::{App, Settings};
 use bartizan_sim::host::{Facts, Host, Way, checks};
-use bartizan_store::Place;
 use bartizan_store::document::Edit;
 use bartizan_store::order::Given;
 use bartizan_wire::report::Outcome;
@@ -88,16 +85,7 @@ impl House {
     async fn start() -> House {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::tempdir().unwrap();
-        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-        let settings = Settings {
-            place: Place::Sqlite(folder.path().join("bartizan.db")),
-            wrapping_key: folder.path().join("wrapping.key"),
-            people: loopback,
-            agents: loopback,
-            names: Vec::new(),
-            pacing: Pacing::default(),
-            demo: false,
-        };
+        let settings = Settings::in_folder(folder.path());
         let app = App::start(&settings, Ambient::new(now, StdRng::seed_from_u64(1))).await.unwrap();
         let grant = Grant {
             service: "shop".to_owned(),

@@ -14,7 +14,6 @@ use bartizan_server::ambient::Ambient;
 use bartizan_server::intake::Pacing;
 use bartizan_server::{App, Reach, Settings, auth};
 use bartizan_sim::demo::{self, Demo, Tell};
-use bartizan_store::Place;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use tokio::task::JoinSet;
@@ -97,13 +96,11 @@ pub(super) async fn up(arguments: Arguments) -> Result<Answer, Failure> {
         Failure::unavailable(format_args!("can't write into {}: {error}", state.path().display()))
     })?;
     let settings = Settings {
-        place: Place::Sqlite(state.path().join(DATABASE)),
-        wrapping_key: state.path().join("wrapping.key"),
         people: SocketAddr::new(arguments.listen, arguments.port.unwrap_or(0)),
         agents: SocketAddr::new(arguments.listen, arguments.agent_port.unwrap_or(0)),
-        names: Vec::new(),
         pacing: PACING,
         demo: true,
+        ..Settings::in_folder(state.path())
     };
     let app = start(&settings, &Reach::default(), Ambient::new(now, StdRng::from_os_rng())).await?;
     let going = demo::Settings {

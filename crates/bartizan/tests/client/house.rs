@@ -1,6 +1,5 @@
 //! A server in this process with a person, a client file, and agents of small roots.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::Arc;
@@ -16,7 +15,6 @@ use bartizan_probe::root::Root;
 use bartizan_server::ambient::Ambient;
 use bartizan_server::api::posture::{Posture, posture};
 use bartizan_server::{App, Settings, auth};
-use bartizan_store::Place;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use tempfile::TempDir;
@@ -91,16 +89,7 @@ impl House {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-        let settings = Settings {
-            place: Place::Sqlite(folder.path().join("bartizan.db")),
-            wrapping_key: folder.path().join("wrapping.key"),
-            people: loopback,
-            agents: loopback,
-            names: Vec::new(),
-            pacing: bartizan_server::intake::Pacing::default(),
-            demo: false,
-        };
+        let settings = Settings::in_folder(folder.path());
         let ambient = Ambient::new(now, StdRng::from_os_rng());
         let app = runtime.block_on(App::start(&settings, ambient)).unwrap();
         let token = runtime.block_on(sign_in(&app, "ada", &[Role::Operator, Role::Admin]));

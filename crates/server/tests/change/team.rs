@@ -1,6 +1,5 @@
 //! A server, and four people of one team with a session each.
 
-use std::net::SocketAddr;
 use std::path::Path;
 
 use bartizan_core::id::PersonId;
@@ -8,9 +7,7 @@ use bartizan_core::person::Person;
 use bartizan_core::role::Role;
 use bartizan_core::time::Timestamp;
 use bartizan_server::ambient::Ambient;
-use bartizan_server::intake::Pacing;
 use bartizan_server::{App, Settings, auth};
-use bartizan_store::Place;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use serde_json::Value;
@@ -37,16 +34,7 @@ pub(crate) const READER: usize = 3;
 impl Team {
     pub(crate) async fn start(folder: &Path, clock: fn() -> Timestamp) -> Team {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-        let settings = Settings {
-            place: Place::Sqlite(folder.join("bartizan.db")),
-            wrapping_key: folder.join("wrapping.key"),
-            people: loopback,
-            agents: loopback,
-            names: Vec::new(),
-            pacing: Pacing::default(),
-            demo: false,
-        };
+        let settings = Settings::in_folder(folder);
         let app = App::start(&settings, Ambient::new(clock, StdRng::seed_from_u64(3))).await.unwrap();
         let mut tokens = Vec::new();
         let people = [

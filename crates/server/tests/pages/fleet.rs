@@ -1,7 +1,7 @@
 //! A small fleet in a real server: what the pages are looked at with.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::LazyLock;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -23,7 +23,6 @@ use bartizan_core::vulnerability::advisory::Rating;
 use bartizan_core::vulnerability::matching::{self, FixState, Match, Tuple};
 use bartizan_server::ambient::Ambient;
 use bartizan_server::{App, Settings, api, auth};
-use bartizan_store::Place;
 use bartizan_store::asset::Identity;
 use bartizan_store::enrolment::Request;
 use bartizan_store::feed::Feed;
@@ -96,16 +95,7 @@ fn digest(text: &str) -> Digest {
 
 /// A server on SQLite in this folder, on free ports.
 pub(crate) fn settings(folder: &Path) -> Settings {
-    let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    Settings {
-        place: Place::Sqlite(folder.join("bartizan.db")),
-        wrapping_key: folder.join("wrapping.key"),
-        people: here,
-        agents: here,
-        names: vec!["localhost".to_owned()],
-        pacing: bartizan_server::intake::Pacing::default(),
-        demo: false,
-    }
+    Settings { names: vec!["localhost".to_owned()], ..Settings::in_folder(folder) }
 }
 
 pub(crate) async fn start(folder: &Path) -> App {

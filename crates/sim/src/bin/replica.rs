@@ -11,7 +11,6 @@ use bartizan_core::time::{Duration, Timestamp};
 use bartizan_server::ambient::Ambient;
 use bartizan_server::api::enrolment::{self, Wanted};
 use bartizan_server::channels::email::Relay;
-use bartizan_server::intake::Pacing;
 use bartizan_server::{App, Reach, Settings};
 use bartizan_sim::replica::{BASELINE, Told};
 use bartizan_store::Place;
@@ -55,16 +54,7 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
         Some(url) => Place::Postgres { url, schema: arguments.next() },
         None => Place::Sqlite(folder.join("bartizan.db")),
     };
-    let loopback = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-    let settings = Settings {
-        place,
-        wrapping_key: folder.join("wrapping.key"),
-        people: loopback,
-        agents: loopback,
-        names: Vec::new(),
-        pacing: Pacing::default(),
-        demo: false,
-    };
+    let settings = Settings { place, ..Settings::in_folder(&folder) };
     let clock = move || now().plus(Duration::from_millis(ahead));
     let app = App::start_with(&settings, &reach, Ambient::new(clock, StdRng::from_os_rng())).await?;
     let documents = document::parse("simulated.yaml", BASELINE).map_err(|faults| format!("{faults:?}"))?;

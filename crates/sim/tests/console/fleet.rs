@@ -2,7 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -20,7 +19,6 @@ use bartizan_server::api::enrolment::{self, Wanted};
 use bartizan_server::intake::Pacing;
 use bartizan_server::{App, Settings, api, auth, feed_sync};
 use bartizan_sim::host::{Facts, Host, Way, checks};
-use bartizan_store::Place;
 use bartizan_wire::report::Outcome;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -125,16 +123,8 @@ fn facts(verdicts: [Verdict; 3]) -> Facts {
 impl Fleet {
     /// A server with a baseline and a feed, and hosts of which some do not keep to it any more.
     pub(crate) async fn start(folder: &Path) -> Fleet {
-        let here = SocketAddr::from(([127, 0, 0, 1], 0));
-        let settings = Settings {
-            place: Place::Sqlite(folder.join("bartizan.db")),
-            wrapping_key: folder.join("wrapping.key"),
-            people: here,
-            agents: here,
-            names: vec!["localhost".to_owned()],
-            pacing: PACING,
-            demo: false,
-        };
+        let settings =
+            Settings { names: vec!["localhost".to_owned()], pacing: PACING, ..Settings::in_folder(folder) };
         let app = App::start(&settings, Ambient::new(now, StdRng::seed_from_u64(11))).await.unwrap();
         let documents = document::parse("servers.yaml", DOCUMENTS).unwrap();
         api::document::apply_documents(&app.web, "dev", documents).await.unwrap();

@@ -5,7 +5,6 @@
     reason = "a test fails by panicking, and says what it left out"
 )]
 
-use std::net::SocketAddr;
 use std::path::Path;
 
 use bartizan_core::document;
@@ -17,7 +16,6 @@ use bartizan_core::time::Timestamp;
 use bartizan_server::ambient::Ambient;
 use bartizan_server::channels::email::Relay;
 use bartizan_server::channels::email::relay::Login;
-use bartizan_server::intake::Pacing;
 use bartizan_server::{App, Reach, Settings};
 use bartizan_store::document::Edit;
 use bartizan_store::notification::{Notification, Way};
@@ -44,16 +42,7 @@ fn now() -> Timestamp {
 
 async fn server(folder: &Path, relay: Relay) -> App {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-    let settings = Settings {
-        place: Place::Sqlite(folder.join("bartizan.db")),
-        wrapping_key: folder.join("wrapping.key"),
-        people: loopback,
-        agents: loopback,
-        names: Vec::new(),
-        pacing: Pacing::default(),
-        demo: false,
-    };
+    let settings = Settings::in_folder(folder);
     let reach = Reach { relay: Some(relay), ..Reach::default() };
     App::start_with(&settings, &reach, Ambient::new(now, StdRng::seed_from_u64(11))).await.unwrap()
 }

@@ -95,16 +95,10 @@ fn baseline() -> String {
 
 impl Fleet {
     pub(crate) async fn start(population: Population, place: Place, folder: &Path) -> Result<Fleet, Failure> {
-        let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let settings = Settings {
-            place,
-            wrapping_key: folder.join("wrapping.key"),
-            people: loopback,
-            agents: loopback,
-            names: Vec::new(),
-            // Heartbeats are written down by the benchmark itself, so that it can count the rows.
+            place, // Heartbeats are written down by the benchmark itself, so that it can count the rows.
             pacing: Pacing { interval: PATIENCE, flush: PATIENCE },
-            demo: false,
+            ..Settings::in_folder(folder)
         };
         let app = App::start(&settings, Ambient::new(now, StdRng::from_os_rng())).await?;
         let documents = document::parse("fleet.yaml", &baseline()).map_err(|faults| format!("{faults:?}"))?;
