@@ -44,7 +44,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 /// closed network does not reach: it is checked where `cargo deny fetch` has brought it.
 fn deny() -> Result<()> {
     if Command::new("cargo-deny").arg("--version").output().is_err() {
-        println!("cargo-deny is not installed: its licence and ban rules are held by tidy alone here");
+        println!(
+            "left out: cargo-deny is not installed, and what deny.toml says of licences, bans and sources is not checked here"
+        );
         return Ok(());
     }
     execute(&mut cargo(&["deny", "--offline", "check", "bans", "licenses", "sources"]))

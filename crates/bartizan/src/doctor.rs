@@ -5,7 +5,7 @@ use std::path::Path;
 use bartizan_core::error::Class;
 use bartizan_core::time::{Duration, Timestamp};
 use bartizan_ledger::bundle::verify::{Held, verify};
-use bartizan_server::api::{asset, feed, ledger, session};
+use bartizan_server::api::{asset, feed, ledger, posture, session};
 use clap::Args;
 use serde::Serialize;
 
@@ -163,7 +163,28 @@ fn feeds(client: &Client) -> Result<Vec<Check>, Failure> {
             None => Check::ok("feeds", format!("{}: {} records", feed.name, feed.records)),
         }
     };
-    Ok(list.feeds.into_iter().map(one).collect())
+    let has_catalogue = list.feeds.iter().any(|feed| feed.name == bartizan_feeds::kev::FEED);
+    let mut checks: Vec<Check> = list.feeds.into_iter().map(one).collect();
+    if !has_catalogue {
+        checks.push(Check::warn(
+            "feeds",
+            "no catalogue of exploited vulnerabilities: which of them are is unknown",
+            "add CISA's known_exploited_vulnerabilities.json to the folder of feeds",
+        ));
+    }
+    let posture: posture::Posture = client.get(&["posture"], &[])?;
+    if posture.unrated > 0 {
+        let open = posture.vulnerabilities;
+        checks.push(Check::warn(
+            "feeds",
+            format!(
+                "{} of {open} open vulnerabilities are rated by no feed: how grave is unknown",
+                posture.unrated
+            ),
+            "add OSV's all.zip to the folder of feeds: it carries ratings where they are published",
+        ));
+    }
+    Ok(checks)
 }
 
 fn ledger(client: &Client) -> Result<Check, Failure> {
@@ -172,7 +193,13 @@ fn ledger(client: &Client) -> Result<Check, Failure> {
         return Ok(Check::warn("ledger", "it has no entry yet", "the first follows the first change"));
     }
     match verify(crate::ledger::fetch(client)?, &Held::default()) {
-        Ok(report) => Ok(Check::ok("ledger", format!("{} leaves verify", report.leaves))),
+        Ok(report) => {
+            let says = format!(
+                "{} leaves verify; truncation is not excluded: that takes a checkpoint kept elsewhere",
+                report.leaves
+            );
+            Ok(Check::ok("ledger", says))
+        }
         Err(failure) => Err(Failure::unavailable(format_args!("not verified: {failure}"))
             .hint("keep `bartizan ledger export FILE`, and ask who could write to the store")),
     }

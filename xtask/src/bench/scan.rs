@@ -43,6 +43,8 @@ pub struct Arguments {
     program: Option<PathBuf>,
 }
 
+const DEBSECAN: &str = "/usr/bin/debsecan";
+
 /// Measures and prints.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let program = match &arguments.program {
@@ -104,13 +106,16 @@ struct Peer {
 }
 
 fn peers(arguments: &Arguments, scratch: &Path) -> Result<Vec<Peer>> {
+    if !Path::new(DEBSECAN).exists() {
+        crate::services::install("debsecan")?;
+    }
     let source = scratch.join("debsecan");
     fs::create_dir_all(&source)?;
     fs::write(source.join(&arguments.release), debsecan(&arguments.feeds, &arguments.release)?)?;
     let status = arguments.root.join("var/lib/dpkg/status");
     let release = arguments.release.clone();
     let debsecan = move || {
-        let mut command = Command::new("debsecan");
+        let mut command = Command::new(DEBSECAN);
         command.arg(format!("--source=file://{}", source.display()));
         command.args(["--suite", &release, "--format", "simple", "--status"]).arg(&status);
         command

@@ -5,7 +5,7 @@ use axum::http::Method;
 use axum::response::Json;
 use axum::routing::get;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::finding::accepted::Overlay;
 use super::openapi::Shape;
@@ -14,7 +14,7 @@ use crate::problem::Problem;
 use crate::web::{Route, Web};
 
 /// How the fleet stands.
-#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Posture {
     pub assets: u64,
     /// Those of them that no agent runs on, of which everything is unknown.
