@@ -76,7 +76,7 @@ pub fn collect(root: &Root) -> Section<Units> {
             break;
         }
         // Another name for a unit is no unit of its own.
-        if found.stands_for(name).is_none() {
+        if !found.is_alias(name) {
             let unit = unit(root, &found, name, &mut section);
             section.body.units.push(unit);
         }
@@ -171,6 +171,11 @@ impl Found {
         (current != name).then_some(current)
     }
 
+    /// Whether the name is only another for a unit that is there.
+    fn is_alias(&self, name: &str) -> bool {
+        self.stands_for(name).is_some_and(|unit| self.fragments.get(&unit).is_some_and(Fragment::is_own))
+    }
+
     /// Whether a link of that level starts the unit, one of its instances, or stands for it.
     fn is_linked(&self, name: &str, level: Level) -> bool {
         let is_it = |other: &str| other == name || template(other).as_deref() == Some(name);
@@ -186,17 +191,7 @@ fn unit(root: &Root, found: &Found, name: &str, section: &mut Section<Units>) ->
     let own = found.fragments.get(name);
     let of_template = || template(name).and_then(|template| found.fragments.get(&template));
     let fragment = own.or_else(of_template);
-    let bytes = fragment.and_then(|fragment| match root.read(&fragment.path, CONFIGURATION) {
-        Ok(bytes) => Some(bytes),
-        Err(error) => {
-            // A mask leads to /dev/null, which is no file.
-            if !fragment.is_null() {
-                note(&fragment.path, &error, section);
-            }
-            None
-        }
-    });
-    let content = bytes.as_deref().filter(|bytes| !bytes.is_empty());
+    let content = fragment.map_or(Content::Missing, |fragment| fragment.read(root, section));
     let links = found.links.get(name);
     let owners = |required: bool| {
         let links = links.into_iter().flatten().filter(|(_, hard, _)| *hard == required);
@@ -207,8 +202,8 @@ fn unit(root: &Root, found: &Found, name: &str, section: &mut Section<Units>) ->
     Unit {
         name: name.to_owned(),
         path: fragment.map(|fragment| fragment.path.clone()),
-        digest: content.map(Digest::of_bytes),
-        enablement: enablement(found, name, fragment, content),
+        digest: content.bytes().map(Digest::of_bytes),
+        enablement: enablement(found, name, fragment, &content),
         aliases: aliases.into_iter().cloned().collect(),
         wanted_by: owners(false),
         required_by: owners(true),
@@ -217,18 +212,60 @@ fn unit(root: &Root, found: &Found, name: &str, section: &mut Section<Units>) ->
     }
 }
 
+/// What a unit's file holds.
+enum Content {
+    Bytes(Vec<u8>),
+    /// Nothing: an empty file or `/dev/null` masks the unit.
+    Mask,
+    /// There is no file, or nobody may read it.
+    Missing,
+}
+
+impl Content {
+    fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            Content::Bytes(bytes) => Some(bytes),
+            Content::Mask | Content::Missing => None,
+        }
+    }
+}
+
 impl Fragment {
     fn is_null(&self) -> bool {
         self.link.as_deref() == Some("/dev/null")
     }
+
+    /// Whether a file stands here itself, and no link to another unit.
+    fn is_own(&self) -> bool {
+        self.link.as_deref().is_none_or(|target| !is_unit(file_name(target)))
+    }
+
+    fn read(&self, root: &Root, section: &mut Section<Units>) -> Content {
+        // It leads to no file.
+        if self.is_null() {
+            return Content::Mask;
+        }
+        match root.read(&self.path, CONFIGURATION) {
+            Ok(bytes) if bytes.is_empty() => Content::Mask,
+            Ok(bytes) => Content::Bytes(bytes),
+            Err(error) => {
+                note(&self.path, &error, section);
+                Content::Missing
+            }
+        }
+    }
 }
 
-fn enablement(found: &Found, name: &str, fragment: Option<&Fragment>, content: Option<&[u8]>) -> Enablement {
+fn enablement(found: &Found, name: &str, fragment: Option<&Fragment>, content: &Content) -> Enablement {
     let Some(fragment) = fragment else { return Enablement::Missing };
-    if fragment.is_null() || content.is_none() {
-        let runtime = matches!(fragment.level, Level::Run | Level::Generated);
-        return if runtime { Enablement::MaskedRuntime } else { Enablement::Masked };
-    }
+    let bytes = match content {
+        Content::Bytes(bytes) => bytes,
+        Content::Mask if matches!(fragment.level, Level::Run | Level::Generated) => {
+            return Enablement::MaskedRuntime;
+        }
+        Content::Mask => return Enablement::Masked,
+        Content::Missing => return Enablement::Bad,
+    };
     if found.is_linked(name, Level::Etc) {
         return Enablement::Enabled;
     }
@@ -238,7 +275,7 @@ fn enablement(found: &Found, name: &str, fragment: Option<&Fragment>, content: O
     if fragment.level == Level::Generated {
         return Enablement::Generated;
     }
-    match Install::of(&String::from_utf8_lossy(content.unwrap_or_default())) {
+    match Install::of(&String::from_utf8_lossy(bytes)) {
         Install::Units => Enablement::Disabled,
         Install::OthersOnly => Enablement::Indirect,
         Install::None => Enablement::Static,

@@ -83,6 +83,9 @@ pub enum Enablement {
     Generated,
     /// Only links or drop-ins name it: there is no unit file.
     Missing,
+    /// Its file is a link that leads nowhere, or can't be read; what can't be read is named among what was
+    /// missed.
+    Bad,
 }
 
 /// A script of System V init.

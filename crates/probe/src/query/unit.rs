@@ -41,7 +41,7 @@ pub(super) fn unit(view: &dyn View, name: &str, wanted: &Result<BTreeSet<String>
     let script = name.strip_suffix(".service").unwrap_or(name);
     let script = view::exists(view, &format!("/etc/init.d/{script}"))?;
     let enabled = match wanted {
-        Ok(wanted) => Field::from(!masked && wanted.contains(name)),
+        Ok(wanted) => Field::from(!masked && (installed || script) && wanted.contains(name)),
         Err(unseen) => unseen.reason.into(),
     };
     let item = Item::new(format!("unit {name}"));
@@ -55,7 +55,10 @@ fn file(view: &dyn View, name: &str) -> Result<(bool, bool), Error> {
         match view.link(&format!("{folder}/{name}")) {
             Ok(link) => {
                 let masked = link.as_deref() == Some("/dev/null");
-                return Ok((!masked, masked));
+                // A link that outlived its unit is none, and hides none.
+                if masked || link.is_none() || view::exists(view, &format!("{folder}/{name}"))? {
+                    return Ok((!masked, masked));
+                }
             }
             Err(Error::Missing { .. }) => {}
             Err(error) => return Err(error),
@@ -102,7 +105,7 @@ pub(super) fn wanted(view: &dyn View) -> Result<BTreeSet<String>, Unseen> {
 mod tests {
     use super::*;
     use crate::query::tree::Tree;
-    use bartizan_core::configuration::baseline::{Example, ExampleUnit};
+    use bartizan_core::configuration::baseline::{Described, Example, ExampleFile, ExampleUnit};
 
     fn fields(tree: &Tree, name: &str) -> [String; 4] {
         let item = unit(tree, name, &wanted(tree)).unwrap().remove(0);
@@ -124,6 +127,20 @@ mod tests {
         assert_eq!(fields(&tree, "masked.service"), ["true", "false", "false", "true"]);
         assert_eq!(fields(&tree, "made@one.service"), ["true", "false", "false", "false"]);
         assert_eq!(fields(&tree, "none.service"), ["false", "false", "false", "false"]);
+    }
+
+    #[test]
+    fn a_link_that_leads_nowhere_is_no_unit() {
+        let mut example = Example { units: Some([].into()), ..Example::default() };
+        for (path, target) in [
+            ("/etc/systemd/system/gone.service", "/lib/systemd/system/gone.service"),
+            ("/etc/systemd/system/multi-user.target.wants/gone.service", "/lib/systemd/system/gone.service"),
+        ] {
+            let link = Described { link: Some(target.to_owned()), ..Described::default() };
+            example.files.insert(path.to_owned(), ExampleFile::File(link));
+        }
+        let tree = Tree::of(&example);
+        assert_eq!(fields(&tree, "gone.service"), ["false", "false", "false", "false"]);
     }
 
     #[test]

@@ -58,6 +58,34 @@ fn enablement_is_what_links_and_install_sections_make_it() {
 }
 
 #[test]
+fn links_that_lead_nowhere_are_bad_and_no_masks() {
+    let root = tree::root(&[
+        ("usr/lib/systemd/system/here.service", SERVICE),
+        ("etc/systemd/system/alias.service", "-> /usr/lib/systemd/system/removed.service"),
+        ("etc/systemd/system/removed.service", "-> /usr/lib/systemd/system/removed.service"),
+        ("etc/systemd/system/dbus-org.example.service", "-> /usr/lib/systemd/system/gone.service"),
+        ("etc/systemd/system/a.service", "-> b.service"),
+        ("etc/systemd/system/b.service", "-> a.service"),
+        ("usr/lib/systemd/system/default.target", "-> graphical.target"),
+    ]);
+    let section = collect(&root);
+    let seen: Vec<_> = section.body.units.iter().map(|unit| (unit.name.as_str(), unit.enablement)).collect();
+    assert_eq!(
+        seen,
+        [
+            ("a.service", Enablement::Bad),
+            ("alias.service", Enablement::Bad),
+            ("b.service", Enablement::Bad),
+            ("dbus-org.example.service", Enablement::Bad),
+            ("default.target", Enablement::Bad),
+            ("here.service", Enablement::Disabled),
+            ("removed.service", Enablement::Bad),
+        ]
+    );
+    assert_eq!(section.body.default_target.as_deref(), Some("graphical.target"));
+}
+
+#[test]
 fn drop_ins_apply_by_name_and_the_nearer_hides_its_namesake() {
     let root = tree::root(&[
         ("usr/lib/systemd/system/a-b.service", SERVICE),
