@@ -92,7 +92,8 @@ fn read(named: Option<&Path>) -> Result<(PathBuf, File), Failure> {
         std::io::ErrorKind::NotFound => {
             Failure::invalid(format_args!("there is no client file {}", path.display())).hint(START)
         }
-        _ => Failure::invalid(format_args!("can't read {}: {error}", path.display())),
+        _ => Failure::invalid(format_args!("can't read {}: {error}", path.display()))
+            .hint("it is for whoever ran `bartizan up`: be that one, or name another with --client"),
     })?;
     let file = serde_json::from_str(&text).map_err(|error| {
         Failure::invalid(format_args!("{} is no client file: {error}", path.display()))

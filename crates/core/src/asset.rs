@@ -20,6 +20,25 @@ pub const NAME_BYTES_LIMIT: usize = 253;
 /// The most labels that people give one asset.
 pub const LABELS_LIMIT: usize = 64;
 
+/// Whether somebody may give these labels to an asset: few, short, and without control characters. Else
+/// what is wrong.
+pub fn check_labels(labels: &Labels) -> Result<(), String> {
+    if labels.len() > LABELS_LIMIT {
+        return Err(format!("there are {} labels; the limit is {LABELS_LIMIT}", labels.len()));
+    }
+    for (name, value) in labels {
+        let long = name.is_empty() || name.len() > NAME_BYTES_LIMIT || value.len() > NAME_BYTES_LIMIT;
+        if long || name.chars().chain(value.chars()).any(char::is_control) {
+            let label = name.escape_debug();
+            return Err(format!(
+                "the label `{label}` takes at most {NAME_BYTES_LIMIT} bytes for name and value, none of them a \
+                 control character"
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// What kind of thing an asset is.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
@@ -224,6 +243,26 @@ mod tests {
             enrolled_at: Timestamp::from_millis(1),
         };
         assert_eq!(asset.labels().get("environment").map(String::as_str), Some("prod"));
+    }
+
+    #[test]
+    fn labels_are_few_short_and_of_plain_characters() {
+        let long = "x".repeat(NAME_BYTES_LIMIT + 1);
+        let one = |name: &str, value: &str| Labels::from([(name.to_owned(), value.to_owned())]);
+        let many = (0..=LABELS_LIMIT).map(|number| (format!("l{number}"), String::new())).collect();
+        let table = [
+            (one("rack", "b7"), true),
+            (one("rack", ""), true),
+            (one("", "b7"), false),
+            (one("rack", "b7\u{1b}[31m"), false),
+            (one("ra\nck", "b7"), false),
+            (one(&long, "b7"), false),
+            (one("rack", &long), false),
+            (many, false),
+        ];
+        for (labels, good) in table {
+            assert_eq!(check_labels(&labels).is_ok(), good, "{labels:?}");
+        }
     }
 
     #[test]

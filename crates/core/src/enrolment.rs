@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::asset::{Class, LABELS_LIMIT, Life, NAME_BYTES_LIMIT};
+use crate::asset::{Class, Life, NAME_BYTES_LIMIT, check_labels};
 use crate::error;
 use crate::id::EnrolmentKeyId;
 use crate::selector::Labels;
@@ -104,10 +104,7 @@ impl Grant {
                 return Err(Refusal::Invalid(format!("`{what}` needs 1 to {NAME_BYTES_LIMIT} bytes")));
             }
         }
-        if self.labels.len() > LABELS_LIMIT {
-            return Err(Refusal::Invalid(format!("a key gives at most {LABELS_LIMIT} labels")));
-        }
-        Ok(())
+        check_labels(&self.labels).map_err(Refusal::Invalid)
     }
 }
 

@@ -292,14 +292,19 @@ impl Policy {
 fn signals(document: &Document) -> Vec<(Kind, String, Severity)> {
     match document.kind.as_str() {
         "Health" => {
-            let thresholds = Health::from_document(document).map(|health| health.thresholds);
-            let named = thresholds.unwrap_or_default().into_iter();
+            let read = Health::from_document(document);
+            if let Err(fault) = &read {
+                tracing::error!(document.name = document.name, %fault, "can't read thresholds");
+            }
+            let named = read.map(|health| health.thresholds).unwrap_or_default().into_iter();
             named.map(|threshold| (Kind::Health, threshold.id, threshold.severity)).collect()
         }
         rules::KIND => {
             let mut read = rules::Rules::default();
-            // What of it can't be read gives no signals.
-            let _ = read.read_document(document);
+            if let Err(fault) = read.read_document(document) {
+                // It was good when it was applied: a newer program wrote it. Its signals are counted alone.
+                tracing::error!(document.name = document.name, %fault, "can't read a detection");
+            }
             read.names().map(|(name, severity)| (Kind::Detection, name.to_owned(), severity)).collect()
         }
         _ => Vec::new(),

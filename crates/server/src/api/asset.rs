@@ -6,7 +6,7 @@ use axum::extract::{Extension, Path, State};
 use axum::http::Method;
 use axum::response::Json;
 use axum::routing::{get, post};
-use bartizan_core::asset::{self, Act, Asset, Class, LABELS_LIMIT, Life, NAME_BYTES_LIMIT};
+use bartizan_core::asset::{self, Act, Asset, Class, Life, NAME_BYTES_LIMIT};
 use bartizan_core::id::AssetId;
 use bartizan_core::person::Person;
 use bartizan_core::time::Timestamp;
@@ -306,9 +306,7 @@ async fn declare(
                 return Err(wrong(format!("`{what}` of asset `{name}` {limit}")));
             }
         }
-        if labels.len() > LABELS_LIMIT {
-            return Err(wrong(format!("asset `{name}` has more than {LABELS_LIMIT} labels")));
-        }
+        asset::check_labels(&labels).map_err(|what| wrong(format!("asset `{name}`: {what}")))?;
         let id = AssetId::mint(now, web.ambient.random());
         let (number, life) = (0, Life::Declared);
         assets.push(Asset { id, number, name, class, service, environment, labels, life, enrolled_at: now });
