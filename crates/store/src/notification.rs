@@ -13,7 +13,7 @@ use bartizan_ledger::entry::{Body, Salt};
 use crate::Store;
 use crate::engine::{Error, Row, json, ms};
 
-/// The most attempts at one notification; then it has failed, and that is an alert of its own.
+/// The most attempts at one notification; then it has failed.
 pub const ATTEMPTS_LIMIT: u32 = 12;
 
 /// One notification on its way.

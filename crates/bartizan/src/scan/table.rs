@@ -57,11 +57,10 @@ pub(super) fn text(answer: &Answer) -> String {
         text.push_str(&table(&rows(answer)));
         text.push('\n');
     }
-    let affected = answer.findings.iter().filter(|found| found.verdict == Verdict::Affected).count();
     let place = printable(&answer.scanned.place);
-    let packages = answer.scanned.packages;
+    let (packages, found) = (answer.scanned.packages, count(answer));
     // Writing into a string does not fail.
-    let _ = writeln!(text, "{packages} packages in {place}: {affected} findings\n\nACTIONS");
+    let _ = writeln!(text, "{packages} packages in {place}: {found}\n\nACTIONS");
     for action in &answer.actions {
         let where_from = if action.installable { "" } else { " (not seen in this host's repositories)" };
         let then = action.then.map(|then| format!(", then {then}")).unwrap_or_default();
@@ -88,4 +87,15 @@ pub(super) fn text(answer: &Answer) -> String {
         let _ = writeln!(text, "{what}: {} ({problem})", unknown.reason);
     }
     text
+}
+
+/// How many findings there are. Where no feed judged, that is not none.
+fn count(answer: &Answer) -> String {
+    if answer.feeds.is_empty() {
+        return "not judged by any feed".to_owned();
+    }
+    let affected = answer.findings.iter().filter(|found| found.verdict == Verdict::Affected).count();
+    let unknown = answer.findings.iter().filter(|found| matches!(found.verdict, Verdict::Unknown(_))).count();
+    let beside = if unknown > 0 { format!(", and {unknown} that may be") } else { String::new() };
+    format!("{affected} findings{beside}")
 }

@@ -13,6 +13,7 @@ use futures::StreamExt as _;
 use super::{Context, Error, Look};
 use crate::channels::{Message, Way};
 
+mod delivery;
 pub(super) mod route;
 
 /// How long one attempt has before another replica may take it over.
@@ -122,6 +123,8 @@ async fn send(context: &Context, attempt: Notification) -> Result<(), Error> {
         Err(problem) => Err(problem),
     };
     let now = context.ambient.now();
+    // Before it is written: what a crash cuts off here is attempted, and told, again.
+    delivery::tell(context, &attempt, outcome.as_ref().err().map(String::as_str), now).await?;
     let outcome = outcome.map_err(|problem| {
         tracing::warn!(
             receiver = attempt.receiver,
