@@ -28,9 +28,6 @@ pub type AssetNumber = u32;
 /// How many assets one shard holds: a shard is the upper half of the number.
 pub const SHARD_BITS: u32 = 16;
 
-/// The most subjects and tuples that one asset's record may hold: ten times a large host's.
-pub const RECORD_ENTRIES_LIMIT: usize = 200_000;
-
 /// The shard of an asset.
 pub const fn shard(number: AssetNumber) -> u32 {
     number >> SHARD_BITS

@@ -40,6 +40,12 @@ pub mod vulnerability;
 /// How long an act waits for its stage before it is answered as pending.
 const RULING: Duration = Duration::from_secs(1);
 
+/// The longest reason of an act, in bytes: a page of text.
+const REASON_BYTES_LIMIT: usize = 4 << 10;
+
+/// The longest name of what an act is about, in bytes, and of what was seen of it.
+const TARGET_BYTES_LIMIT: usize = 1 << 10;
+
 /// The routes of every noun.
 pub fn routes() -> Vec<Route> {
     let nouns = [
@@ -141,8 +147,30 @@ pub(crate) async fn decide(
     decide_with(web, person, Act { reason: reason.to_owned(), ..Act::new(act, target) }).await
 }
 
+/// What an act names, and why it is done, as far as it may be kept: it stands in the ledger for good, before
+/// any stage has ruled whether there is such a thing.
+fn check(act: &Act) -> Result<(), Problem> {
+    let expected = act.expected.as_deref().unwrap_or_default();
+    let texts = [
+        ("target", act.target.as_str(), TARGET_BYTES_LIMIT),
+        ("expected", expected, TARGET_BYTES_LIMIT),
+        ("reason", act.reason.as_str(), REASON_BYTES_LIMIT),
+    ];
+    for (what, text, limit) in texts {
+        if text.len() > limit {
+            let found = text.len();
+            return Err(Problem::new(Class::Invalid, format_args!("`{what}` has {found} bytes of {limit}")));
+        }
+        if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+            return Err(Problem::new(Class::Invalid, format_args!("`{what}` holds control characters")));
+        }
+    }
+    Ok(())
+}
+
 /// Appends a person's act, and waits a moment for its owning stage to rule.
 pub(crate) async fn decide_with(web: &Web, person: &Person, act: Act) -> Result<Ruled, Problem> {
+    check(&act)?;
     let decision = Decision {
         at: web.ambient.now(),
         person: person.id,

@@ -85,7 +85,7 @@ pub struct Gate {
 
 impl Gate {
     /// Whether it leads to the second factor: everybody who signs in needs that, whatever their roles.
-    fn is_factor(&self) -> bool {
+    pub(crate) fn is_factor(&self) -> bool {
         let leads = |path: &str| match self.path.strip_prefix(path) {
             Some(rest) => rest.is_empty() || rest.starts_with('/'),
             None => false,

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Extension, State};
+use axum::extract::{DefaultBodyLimit, Extension, Request, State};
 use axum::http::header;
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bartizan_core::asset::{Asset, Life};
@@ -32,6 +33,7 @@ use crate::policy::Policies;
 use crate::problem::Problem;
 
 mod batch;
+mod check;
 mod checkin;
 mod enrol;
 pub mod last_seen;
@@ -127,17 +129,17 @@ impl Intake {
 
     /// The routes of the agents' listener.
     pub fn router(self) -> Router {
+        let enrol = post(enrol::enrol).layer(DefaultBodyLimit::max(bartizan_wire::ENROLMENT_BYTES_LIMIT));
         Router::new()
-            .route(
-                "/agent/v1/enrol",
-                post(enrol::enrol).layer(DefaultBodyLimit::max(bartizan_wire::ENROLMENT_BYTES_LIMIT)),
-            )
             .route("/agent/v1/renew", post(enrol::renew))
             .route("/agent/v1/reports", post(report::receive))
             .route("/agent/v1/heartbeat", post(checkin::heartbeat))
             .route("/agent/v1/policy", get(policy::policy))
             .route("/agent/v1/order", get(order::order))
             .route("/agent/v1/nudges", get(nudge::nudges))
+            // Whoever is no agent is told so before any body is waited for.
+            .route_layer(middleware::from_fn(agents_alone))
+            .route("/agent/v1/enrol", enrol)
             .layer(DefaultBodyLimit::max(bartizan_wire::PACKED_BYTES_LIMIT))
             .with_state(self)
     }
@@ -208,6 +210,15 @@ impl Known {
         }
         Ok(self.asset.clone())
     }
+}
+
+async fn agents_alone(
+    Extension(connection): Extension<Connection>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    peer(&connection)?;
+    Ok(next.run(request).await)
 }
 
 /// The certificate that a connection came with.

@@ -36,6 +36,13 @@ const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 /// 64 bits: a proxy that serves a whole house needs some hundred. Programs on this machine are exempt.
 pub const ADDRESS_CONNECTIONS_LIMIT: usize = 512;
 
+/// The most connections of one agent: it needs one, and a second while it finds out that the first is gone.
+pub const ASSET_CONNECTIONS_LIMIT: usize = 8;
+
+/// The most requests at once on one connection of HTTP/2, of an agent and of anybody else: each may have a
+/// body that waits in memory for its end.
+const STREAMS: (u32, u32) = (8, 32);
+
 /// How long the head of a request may take to come, the wait for the next one on a connection included.
 const HEADER_LIMIT: Duration = Duration::from_secs(60);
 
@@ -199,8 +206,9 @@ impl Listener {
                 continue;
             };
             let (acceptor, router, stop) = (acceptor.clone(), router.clone(), stop.clone());
+            let addresses = addresses.clone();
             connections.spawn(async move {
-                connection(stream, (address, seat), acceptor, router, stop).await;
+                connection(stream, (address, seat), &addresses, acceptor, router, stop).await;
                 drop(place);
             });
         }
@@ -222,6 +230,7 @@ async fn accept(socket: Option<&TcpListener>) -> std::io::Result<(TcpStream, Soc
 async fn connection(
     stream: TcpStream,
     (address, seat): (SocketAddr, Seat),
+    places: &Places,
     acceptor: TlsAcceptor,
     router: Router,
     stop: CancellationToken,
@@ -235,8 +244,15 @@ async fn connection(
     };
     let certificate = stream.get_ref().1.peer_certificates().and_then(<[CertificateDer<'_>]>::first);
     let peer = certificate.and_then(|certificate| Peer::of(certificate).ok());
-    // A whole fleet may come from behind one address.
-    let _seat = peer.is_none().then_some(seat);
+    // A whole fleet may come from behind one address: an agent is counted by itself.
+    let seat = match &peer {
+        Some(peer) => places.take_agent(peer.asset),
+        None => Some(seat),
+    };
+    let Some(_seat) = seat else {
+        return tracing::debug!(peer.address = %address, "too many connections of this agent");
+    };
+    let streams = if peer.is_some() { STREAMS.0 } else { STREAMS.1 };
     let who = Connection { address, peer };
     let in_flight = InFlight::default();
     let flying = in_flight.clone();
@@ -250,7 +266,9 @@ async fn connection(
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_LIMIT);
     let (every, within) = KEEP_ALIVE;
-    builder.http2().timer(TokioTimer::new()).keep_alive_interval(every).keep_alive_timeout(within);
+    let mut http2 = builder.http2();
+    http2.timer(TokioTimer::new()).keep_alive_interval(every).keep_alive_timeout(within);
+    http2.max_concurrent_streams(streams);
     let serving = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     tokio::pin!(serving);
     let ended = tokio::select! {

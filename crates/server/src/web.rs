@@ -1,7 +1,7 @@
 //! What people and their programs reach: every route with its roles, in one table.
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderValue, Method, header};
 use axum::middleware;
 use axum::response::{IntoResponse as _, Response};
@@ -22,6 +22,9 @@ use crate::problem::Problem;
 
 /// The largest body of a request, in bytes: a folder of documents.
 const BODY_BYTES_LIMIT: usize = 16 << 20;
+
+/// The largest body of a request of which nobody knows yet whose it is, in bytes: a token or a code.
+const UNKNOWN_BODY_BYTES_LIMIT: usize = 16 << 10;
 
 /// What the query of a request holds that wants to know whether an act would be accepted.
 const DRY_RUN: &str = "dry_run=true";
@@ -112,13 +115,15 @@ fn routed(web: &Web) -> Router {
     let switch = if web.demo { console::demo::routes() } else { Vec::new() };
     for route in routes().into_iter().chain(switch) {
         let gate = Gate { web: web.clone(), roles: route.roles, path: route.path };
-        let guarded = route.handler.layer(middleware::from_fn_with_state(gate, guard));
+        let is_known = route.roles.is_some() && !gate.is_factor();
+        let limit = if is_known { BODY_BYTES_LIMIT } else { UNKNOWN_BODY_BYTES_LIMIT };
+        let limited = route.handler.layer(DefaultBodyLimit::max(limit));
+        let guarded = limited.layer(middleware::from_fn_with_state(gate, guard));
         router = router.route(route.path, guarded);
     }
     router
         .fallback(console::problem::lost)
         .layer(middleware::from_fn_with_state(web.clone(), console::problem::pages))
-        .layer(axum::extract::DefaultBodyLimit::max(BODY_BYTES_LIMIT))
         .layer(middleware::map_response(harden))
         .with_state(web.clone())
 }

@@ -98,6 +98,16 @@ impl Error {
         }
     }
 
+    /// Whether what was asked may be to blame, and not the way to the database: the rest of a batch may do well
+    /// without it.
+    pub fn is_of_content(&self) -> bool {
+        match self {
+            Error::Database { source, .. } => refusal(source).is_some(),
+            Error::Open { .. } | Error::NotDurable(_) | Error::ReadsOnly(_) => false,
+            Error::Corrupt { .. } | Error::NotFound { .. } | Error::Conflict(_) | Error::Limit { .. } => true,
+        }
+    }
+
     pub(crate) fn corrupt(what: &'static str, problem: impl std::fmt::Display) -> Self {
         Error::Corrupt { what, problem: problem.to_string() }
     }
@@ -291,6 +301,7 @@ impl Transaction {
 
     /// Runs a statement; gives how many rows it changed.
     pub(crate) async fn run(&self, sql: &str, values: impl IntoIterator<Item = Value>) -> Result<u64, Error> {
+        let values = values.into_iter().map(storable);
         let statement = Statement::from_sql_and_values(self.inner.get_database_backend(), sql, values);
         let done = self.inner.execute_raw(statement).await;
         done.map(|done| done.rows_affected()).map_err(|source| self.failed(source))
@@ -362,24 +373,41 @@ impl<C: ConnectionTrait> Reading<'_, C> {
     }
 
     fn statement(&self, sql: &str, values: impl IntoIterator<Item = Value>) -> Statement {
+        let values = values.into_iter().map(storable);
         Statement::from_sql_and_values(self.connection.get_database_backend(), sql, values)
+    }
+}
+
+/// PostgreSQL has no U+0000 in a text, and would refuse the whole statement. What hosts tell may hold one: it
+/// becomes U+FFFD, on both engines alike.
+fn storable(value: Value) -> Value {
+    match value {
+        Value::String(Some(text)) if text.contains('\0') => {
+            Value::String(Some(text.replace('\0', "\u{fffd}")))
+        }
+        other => other,
     }
 }
 
 /// A clash of two writers is a conflict that the caller may try again; all else is unavailable.
 fn failed(doing: &'static str, source: DbErr) -> Error {
-    let code = match &source {
-        DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => {
-            error.as_database_error().and_then(|error| error.code()).map(|code| code.into_owned())
-        }
-        _ => None,
-    };
+    let code = refusal(&source).and_then(|error| error.code()).map(|code| code.into_owned());
     // PostgreSQL: serialization failure, deadlock, unique violation; SQLite: a unique or primary key.
     match code.as_deref() {
         Some("40001" | "40P01" | "23505" | "2067" | "1555") => {
             Error::Conflict(format!("somebody else was quicker to {doing}; look again"))
         }
         _ => Error::Database { doing, source },
+    }
+}
+
+/// What the database itself answered, where it answered at all.
+fn refusal(source: &DbErr) -> Option<&dyn sqlx::error::DatabaseError> {
+    match source {
+        DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => {
+            error.as_database_error()
+        }
+        _ => None,
     }
 }
 

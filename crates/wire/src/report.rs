@@ -31,6 +31,13 @@ pub const OUTCOMES_LIMIT: usize = 16;
 /// The most sources of one report that lost something.
 pub const LOSS_LIMIT: usize = 1_000;
 
+/// The most packages of one host: ten times what a large one has.
+pub const PACKAGES_LIMIT: usize = 50_000;
+
+/// The longest name, version or architecture of a package and word of an operating system, in bytes: a host's
+/// own databases have less than a tenth, and an index of the store has to hold several of them together.
+pub const WORD_BYTES_LIMIT: usize = 512;
+
 /// The longest text that a report holds in one place, in bytes.
 pub const TEXT_BYTES_LIMIT: usize = 4_096;
 

@@ -1,6 +1,6 @@
 //! YAML text → a tree that knows on which line each value stands.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::de::{self, MapAccess, SeqAccess, Visitor};
@@ -171,9 +171,11 @@ impl<'de> Visitor<'de> for Reader {
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Node, A::Error> {
         let mut members: Vec<(Spanned<String>, Tree)> = Vec::new();
+        // Beside the members, which keep the order as written: a mapping may have a hundred thousand.
+        let mut keys = BTreeSet::new();
         while let Some(key) = access.next_key::<Spanned<String>>()? {
             let value = access.next_value()?;
-            if members.iter().any(|(other, _)| other.value == key.value) {
+            if !keys.insert(key.value.clone()) {
                 return Err(de::Error::custom(format_args!("the key `{}` stands here twice", key.value)));
             }
             members.push((key, value));

@@ -38,7 +38,7 @@ pub struct Alert {
     /// The first member's line: whoever joins later does not word it anew.
     pub summary: String,
     pub opened_at: Timestamp,
-    /// When the last member joined.
+    /// When the last member was taken in.
     pub grown_at: Timestamp,
     pub counts: Counts,
     pub acknowledged: Option<Acknowledgement>,
@@ -137,26 +137,33 @@ impl Group {
 }
 
 /// Takes one signal in: `alert` is the group's open alert, `member` the signal's place in it
-/// ([`Signal::member_key`]), `fresh` the identifier that a new alert would get.
-pub fn step(alert: Option<&Alert>, member: Option<Member>, signal: &Signal, fresh: AlertId) -> Step {
+/// ([`Signal::member_key`]), `fresh` the identifier that a new alert would get. `now` is when it is taken in:
+/// whether somebody is to be told of it goes by that, and not by what a host says of its own clock.
+pub fn step(
+    alert: Option<&Alert>,
+    member: Option<Member>,
+    signal: &Signal,
+    fresh: AlertId,
+    now: Timestamp,
+) -> Step {
     let alert = alert.filter(|alert| alert.stage == Stage::Open);
     match (alert, signal.state) {
         // What first sight of an asset finds is its backlog: it pages nobody.
         (_, State::Firing) if signal.backlog => Step::Nothing,
-        (None, State::Firing) => open(signal, fresh),
+        (None, State::Firing) => open(signal, fresh, now),
         (None, State::Resolved | State::Unknown(_)) => Step::Nothing,
-        (Some(alert), _) => change(alert, member, signal),
+        (Some(alert), _) => change(alert, member, signal, now),
     }
 }
 
-fn open(signal: &Signal, id: AlertId) -> Step {
+fn open(signal: &Signal, id: AlertId, now: Timestamp) -> Step {
     let alert = Alert {
         id,
         group: Group::of(signal),
         severity: signal.severity,
         summary: signal.summary.clone(),
         opened_at: signal.at,
-        grown_at: signal.at,
+        grown_at: now,
         counts: Counts { firing: 1, ..Counts::default() },
         acknowledged: None,
         stage: Stage::Open,
@@ -166,7 +173,7 @@ fn open(signal: &Signal, id: AlertId) -> Step {
     Step::Opened(alert, Member::Firing { since: signal.at })
 }
 
-fn change(alert: &Alert, member: Option<Member>, signal: &Signal) -> Step {
+fn change(alert: &Alert, member: Option<Member>, signal: &Signal, now: Timestamp) -> Step {
     let next = match (member, signal.state) {
         (Some(Member::Firing { .. }), State::Firing)
         | (Some(Member::Unknown { .. }), State::Unknown(_))
@@ -184,7 +191,7 @@ fn change(alert: &Alert, member: Option<Member>, signal: &Signal) -> Step {
     *alert.counts.of(next) = alert.counts.of(next).saturating_add(1);
     // A member that was unknown and is seen to fire was there before: the alert has not grown.
     if matches!((member, next), (None | Some(Member::Resolved { .. }), Member::Firing { .. })) {
-        alert.grown_at = signal.at;
+        alert.grown_at = now;
         alert.severity = alert.severity.max(signal.severity);
     }
     if alert.counts.firing == 0 && alert.counts.unknown == 0 {

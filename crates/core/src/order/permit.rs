@@ -24,6 +24,9 @@ const OWN_PATHS: &[&str] = &["/etc/bartizan", "/var/lib/bartizan"];
 /// Units that are the agent, or a shell for whoever stands before the machine.
 const OWN_UNITS: &[&str] = &["bartizan", "debug-shell", "emergency", "rescue"];
 
+/// Packages that are the agent: without it nobody sees what becomes of the host.
+const OWN_PACKAGES: &str = "bartizan";
+
 /// Groups that a file may be given to: each of the system's own, and none that people are in.
 const GROUPS: &[&str] =
     &["root", "0", "shadow", "utmp", "crontab", "ssl-cert", "systemd-journal", "ssh_keys", "_ssh"];
@@ -113,14 +116,19 @@ pub fn check(fix: &Fix, host: &Host) -> Result<(), Denied> {
             if word.ends_with('-') || (word.ends_with('+') && !installed) {
                 return Err(Denied::Text("name"));
             }
-            true
+            if word.starts_with(OWN_PACKAGES) {
+                return Err(Denied::Own(word.clone()));
+            }
+            *installed || !list::GUARDS.iter().any(|guard| word == guard)
         }
-        Fix::Unit { name: word, .. } => {
+        Fix::Unit { name: word, enabled } => {
             named(word)?;
             if OWN_UNITS.iter().any(|own| word.starts_with(own)) {
                 return Err(Denied::Own(word.clone()));
             }
-            true
+            let (stem, kind) = word.rsplit_once('.').unwrap_or((word, "service"));
+            // systemd.special(7): to start a target is to stop the host, or to bring it up as another one.
+            kind != "target" && (*enabled || !list::GUARDS.iter().any(|guard| stem == *guard))
         }
     };
     let name = name(fix);

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Change, RECORD_ENTRIES_LIMIT, Record, Standing, code, verdict};
+use super::{Change, Record, Standing, code, verdict};
 use crate::time::Timestamp;
 
 /// Times, and keys of changes, as they are.
@@ -14,6 +14,9 @@ const PLAIN: u8 = 1;
 
 /// Times, and keys of changes, as differences.
 const DIFFERENCES: u8 = 2;
+
+/// The fewest bytes of an entry: a key and a time.
+const ENTRY_BYTES: usize = 2;
 
 /// Bytes that are no record and no changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -197,10 +200,13 @@ impl<'a> Input<'a> {
         Err(self.fault("a number is too large"))
     }
 
+    /// How many entries follow. What was written can be read, however much it is: the bytes themselves are
+    /// the limit, since an entry has two at least.
     fn count(&mut self) -> Result<usize, Malformed> {
         let count = self.number()?;
-        let count = usize::try_from(count).ok().filter(|count| *count <= RECORD_ENTRIES_LIMIT);
-        count.ok_or_else(|| self.fault("there are more entries than an asset may have"))
+        let left = self.bytes.len().saturating_sub(self.at);
+        let count = usize::try_from(count).ok().filter(|count| *count <= left / ENTRY_BYTES);
+        count.ok_or_else(|| self.fault("there are more entries than bytes for them"))
     }
 
     fn key(&mut self, last: u32) -> Result<u32, Malformed> {

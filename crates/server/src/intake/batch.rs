@@ -16,7 +16,9 @@ const QUEUE_LIMIT: usize = 4_096;
 /// How often what clashed with another replica is tried again.
 const TRIES_LIMIT: u32 = 20;
 
-type Waiting<T, O> = (T, oneshot::Sender<Result<O, Problem>>);
+type Sender<O> = oneshot::Sender<Result<O, Problem>>;
+
+type Waiting<T, O> = (T, Sender<O>);
 
 /// Where things wait for their transaction.
 #[derive(Debug)]
@@ -70,14 +72,16 @@ async fn run<T, O, W, F>(
             break;
         }
         let (all, senders): (Vec<T>, Vec<_>) = waiting.drain(..).unzip();
-        match commit(work, Arc::new(all)).await {
+        let all = Arc::new(all);
+        match commit(work, Arc::clone(&all)).await {
             Ok(outcomes) => {
                 for (sender, outcome) in senders.into_iter().zip(outcomes) {
                     // Whoever sent it may be gone; it is durable all the same.
                     let _ = sender.send(Ok(outcome));
                 }
             }
-            Err(problem) => {
+            Err(Failed { problem, is_of_content: true }) => alone(work, all, senders, &problem).await,
+            Err(Failed { problem, .. }) => {
                 for sender in senders {
                     let _ = sender.send(Err(problem.clone()));
                 }
@@ -86,7 +90,33 @@ async fn run<T, O, W, F>(
     }
 }
 
-async fn commit<T, O, W, F>(work: &W, all: Arc<Vec<T>>) -> Result<Vec<O>, Problem>
+/// Commits each by itself after they failed together: what one of them holds must not fail the others.
+async fn alone<T, O, W, F>(work: &W, all: Arc<Vec<T>>, senders: Vec<Sender<O>>, problem: &Problem)
+where
+    W: Fn(Arc<Vec<T>>) -> F,
+    F: Future<Output = Result<Vec<O>, bartizan_store::Error>>,
+{
+    // Whoever worked on them has let go of them; else there is no telling them apart.
+    let all = Arc::into_inner(all).filter(|all| all.len() > 1).unwrap_or_default();
+    let mut senders = senders.into_iter();
+    for (one, sender) in all.into_iter().zip(senders.by_ref()) {
+        let outcome = commit(work, Arc::new(vec![one])).await.map_err(|failed| failed.problem);
+        let outcome = outcome.and_then(|outcomes| outcomes.into_iter().next().ok_or_else(|| problem.clone()));
+        let _ = sender.send(outcome);
+    }
+    for sender in senders {
+        let _ = sender.send(Err(problem.clone()));
+    }
+}
+
+/// Why a batch was not committed.
+struct Failed {
+    problem: Problem,
+    /// Whether one of them may be to blame for all.
+    is_of_content: bool,
+}
+
+async fn commit<T, O, W, F>(work: &W, all: Arc<Vec<T>>) -> Result<Vec<O>, Failed>
 where
     W: Fn(Arc<Vec<T>>) -> F,
     F: Future<Output = Result<Vec<O>, bartizan_store::Error>>,
@@ -95,8 +125,12 @@ where
         match work(Arc::clone(&all)).await {
             Ok(outcomes) => return Ok(outcomes),
             Err(error) if error.class() == Class::Conflict => {}
-            Err(error) => return Err(Problem::from(error)),
+            Err(error) => {
+                let is_of_content = error.is_of_content();
+                return Err(Failed { problem: Problem::from(error), is_of_content });
+            }
         }
     }
-    Err(Problem::new(Class::Unavailable, "other replicas were quicker each time; send it again"))
+    let problem = Problem::new(Class::Unavailable, "other replicas were quicker each time; send it again");
+    Err(Failed { problem, is_of_content: false })
 }

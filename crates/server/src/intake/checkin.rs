@@ -13,7 +13,7 @@ use bartizan_store::ledger::Head;
 use bartizan_wire::checkin::{Answer, Checkpoint, Heartbeat};
 use bartizan_wire::{VERSION, unpack_versioned};
 
-use super::report::VERDICTS;
+use super::check::VERDICTS;
 use super::{Asked, answer};
 use crate::problem::Problem;
 

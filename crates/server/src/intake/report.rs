@@ -1,7 +1,7 @@
 //! Reports: checked against the limits and the asset's own facts, then committed.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::response::Response;
@@ -10,20 +10,18 @@ use bartizan_core::digest::Digest;
 use bartizan_core::fact::{Name, OperatingSystem, Package, Section};
 use bartizan_core::monitoring::flood;
 use bartizan_core::monitoring::signal::{Kind, Signal, State};
-use bartizan_core::order::{Ending, STEPS_LIMIT, StepOutcome};
-use bartizan_core::time::Timestamp;
+
+use bartizan_core::time::{Duration, Timestamp};
 use bartizan_core::vulnerability::matching::Tuple;
 use bartizan_store::Store;
 use bartizan_store::report::{Outcome as Committed, Report, SectionBody, Verdicts};
 use bartizan_store::subject::Subject;
 use bartizan_store::tuple::Build;
-use bartizan_wire::report::{
-    BATCH_LIMIT, Batch, LOSS_LIMIT, OUTCOMES_LIMIT, Outcome, Receipt, SECTIONS_LIMIT, SIGNALS_LIMIT,
-    TEXT_BYTES_LIMIT, VERDICTS_LIMIT,
-};
+use bartizan_wire::report::{BATCH_LIMIT, Batch, Outcome, Receipt};
 use bartizan_wire::{VERSION, report, unpack_versioned};
 
 use super::batch::Batcher;
+use super::check::{Bodies, VERDICTS, check, check_facts};
 use super::{Asked, Intake, answer};
 use crate::nudge::Nudges;
 use crate::policy::Policy;
@@ -31,8 +29,8 @@ use crate::problem::Problem;
 use crate::signal::{CLONE, own_signal};
 use crate::tasks::Tasks;
 
-/// The pseudo-section whose hash is over all verdicts; it never has a body.
-pub(super) const VERDICTS: &str = "verdicts";
+/// How long a signal may have been on its way.
+const SPOOLED: Duration = Duration::from_days(31);
 
 /// What an agent says of a fork is about one of these.
 const FORKS: [&str; 2] = ["ledger", "orders"];
@@ -109,66 +107,6 @@ async fn one(
     })
 }
 
-/// The bodies of a report's sections as canonical JSON, by name: written once, since a host's packages are long.
-type Bodies = BTreeMap<String, Vec<u8>>;
-
-/// Whether a report keeps the limits, and each body is what its hash says.
-fn check(report: &report::Report) -> Result<Bodies, String> {
-    let within = |what: &str, found: usize, limit: usize| {
-        if found > limit { Err(format!("it has {found} {what}; the limit is {limit}")) } else { Ok(()) }
-    };
-    within("sections", report.sections.len(), SECTIONS_LIMIT)?;
-    within("verdicts", report.verdicts.len(), VERDICTS_LIMIT)?;
-    within("signals", report.signals.len(), SIGNALS_LIMIT)?;
-    within("outcomes", report.outcomes.len(), OUTCOMES_LIMIT)?;
-    within("sources that lost something", report.loss.len(), LOSS_LIMIT)?;
-    // What the store can't hold would fail the reports of others that are committed together with it.
-    let generations = report.outcomes.iter().map(|outcome| outcome.generation);
-    let mut counters = [report.epoch, report.sequence].into_iter().chain(generations);
-    if let Some(counter) = counters.find(|counter| i64::try_from(*counter).is_err()) {
-        return Err(format!("{counter} is more than anything is counted to"));
-    }
-    let sources = report.loss.keys();
-    let looks = report.verdicts.iter().flat_map(|look| [&look.baseline, &look.rule]);
-    let signals = report.signals.iter().flat_map(|signal| [&signal.subject, &signal.object, &signal.summary]);
-    let mut told = Vec::new();
-    for outcome in &report.outcomes {
-        match &outcome.ending {
-            Ending::Refused(reason) => told.push(reason),
-            Ending::CarriedOut(steps) => {
-                within("steps of one order", steps.len(), STEPS_LIMIT)?;
-                told.extend(steps.iter().filter_map(StepOutcome::text));
-            }
-        }
-    }
-    for text in sources.chain(looks).chain(signals).chain(told) {
-        within("bytes in one text", text.len(), TEXT_BYTES_LIMIT)?;
-    }
-    for look in &report.verdicts {
-        if [&look.baseline, &look.rule].into_iter().any(|name| name.chars().any(char::is_control)) {
-            return Err(format!("the rule `{}` holds control characters", look.rule.escape_debug()));
-        }
-    }
-    let mut bodies = Bodies::new();
-    for (name, section) in &report.sections {
-        if name != VERDICTS && name.parse::<Name>().is_err() {
-            return Err(format!("there is no section `{}`", name.escape_debug()));
-        }
-        let Some(body) = &section.body else { continue };
-        let body = body.to_canonical().into_bytes();
-        if Digest::of_bytes(&body) != section.hash {
-            return Err(format!("the body of section `{name}` has another digest than it says"));
-        }
-        bodies.insert(name.clone(), body);
-    }
-    // Not what the server says of itself: an agent can't report absence, or that it was cloned.
-    let agents = [Kind::Health, Kind::Detection, Kind::Fork];
-    match report.signals.iter().find(|signal| !agents.contains(&signal.kind)) {
-        Some(signal) => Err(format!("an agent does not notice a signal of kind {}", signal.kind)),
-        None => Ok(bodies),
-    }
-}
-
 /// The report as the store takes it, or why it can't be right.
 async fn accept(
     state: &Intake,
@@ -238,7 +176,8 @@ fn is_named(policy: &Policy, kind: Kind, subject: &str) -> bool {
 /// An agent's signal as it counts: as grave as its document says, and one that fires under a name which
 /// no document gives the asset is only counted.
 fn named(policy: &Policy, signal: Signal, now: Timestamp) -> Signal {
-    let signal = Signal { at: signal.at.min(now), ..signal };
+    // It may have waited in the spool; no agent keeps one for longer.
+    let signal = Signal { at: signal.at.clamp(now.minus(SPOOLED), now), ..signal };
     // Whoever took the agent over would say that all is well: a fork is ended by a person.
     if signal.kind == Kind::Fork && signal.state != State::Firing {
         return flood::surplus(&signal);
@@ -273,6 +212,9 @@ async fn tuples(
             Ok(packages) => packages,
             Err(problem) => return Ok(Err(problem)),
         };
+    if let Err(problem) = check_facts(&os.body, &packages.body) {
+        return Ok(Err(problem));
+    }
     // A database that could not be read is no host without packages.
     if os.body.id.is_empty() || (packages.body.is_empty() && !packages.unknown.is_empty()) {
         return Ok(Ok(None));

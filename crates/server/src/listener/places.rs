@@ -8,18 +8,26 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
+use bartizan_core::id::AssetId;
 use hyper::body::{Frame, SizeHint};
 use tokio::time::Instant;
 
-use super::ADDRESS_CONNECTIONS_LIMIT;
+use super::{ADDRESS_CONNECTIONS_LIMIT, ASSET_CONNECTIONS_LIMIT};
 
-/// How many connections each address has.
+/// How many connections each address and each agent has.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Places(Arc<Mutex<BTreeMap<IpAddr, usize>>>);
+pub(super) struct Places(Arc<Mutex<BTreeMap<Who, usize>>>);
+
+/// By whom connections are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Who {
+    Address(IpAddr),
+    Asset(AssetId),
+}
 
 /// One connection's place, until it is dropped; of an exempt address none is counted.
 #[derive(Debug)]
-pub(super) struct Seat(Option<(Places, IpAddr)>);
+pub(super) struct Seat(Option<(Places, Who)>);
 
 impl Places {
     /// A place for a connection from this address; none where it has too many.
@@ -28,25 +36,34 @@ impl Places {
         if address.is_loopback() {
             return Some(Seat(None));
         }
+        self.seat(Who::Address(address), ADDRESS_CONNECTIONS_LIMIT)
+    }
+
+    /// A place for a connection of an agent, wherever it comes from; none where it has too many.
+    pub(super) fn take_agent(&self, asset: AssetId) -> Option<Seat> {
+        self.seat(Who::Asset(asset), ASSET_CONNECTIONS_LIMIT)
+    }
+
+    fn seat(&self, who: Who, limit: usize) -> Option<Seat> {
         let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let taken = places.entry(address).or_default();
-        if *taken >= ADDRESS_CONNECTIONS_LIMIT {
+        let taken = places.entry(who).or_default();
+        if *taken >= limit {
             return None;
         }
         *taken += 1;
-        Some(Seat(Some((self.clone(), address))))
+        Some(Seat(Some((self.clone(), who))))
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let Some((places, address)) = self.0.take() else { return };
+        let Some((places, who)) = self.0.take() else { return };
         let mut places = places.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let left = places.get(&address).map_or(0, |taken| taken.saturating_sub(1));
+        let left = places.get(&who).map_or(0, |taken| taken.saturating_sub(1));
         if left == 0 {
-            places.remove(&address);
+            places.remove(&who);
         } else {
-            places.insert(address, left);
+            places.insert(who, left);
         }
     }
 }
@@ -154,6 +171,18 @@ mod tests {
             let seats: Vec<_> = (0..=ADDRESS_CONNECTIONS_LIMIT).map(|_| places.take(here)).collect();
             assert!(seats.iter().all(Option::is_some), "{here}");
         }
+    }
+
+    #[test]
+    fn one_agent_has_so_many_connections_wherever_it_comes_from() {
+        let places = Places::default();
+        let asset = |number| AssetId::mint(bartizan_core::time::Timestamp::default(), [number; 10]);
+        let mut seats: Vec<_> =
+            (0..ASSET_CONNECTIONS_LIMIT).map(|_| places.take_agent(asset(1)).unwrap()).collect();
+        assert!(places.take_agent(asset(1)).is_none());
+        assert!(places.take_agent(asset(2)).is_some(), "another agent");
+        drop(seats.pop());
+        assert!(places.take_agent(asset(1)).is_some(), "one went");
     }
 
     #[tokio::test]

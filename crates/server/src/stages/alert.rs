@@ -168,7 +168,7 @@ impl Work<'_> {
             },
         };
         let fresh = AlertId::mint(self.now, self.context.ambient.random());
-        match alert::step(open.as_ref(), member, signal, fresh) {
+        match alert::step(open.as_ref(), member, signal, fresh, self.now) {
             Step::Nothing => {
                 self.open.insert(group, open);
             }

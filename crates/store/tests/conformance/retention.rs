@@ -68,7 +68,9 @@ pub(crate) async fn old_signals_go_when_their_alert_has_ended(store: Store) {
     };
     let all = [(asset.number, signal("open")), (asset.number, signal("ended"))];
     store.append_signals(&all).await.unwrap();
-    let Step::Opened(open, _) = alert::step(None, None, &all[0].1, AlertId::mint(later(1), [1; 10])) else {
+    let Step::Opened(open, _) =
+        alert::step(None, None, &all[0].1, AlertId::mint(later(1), [1; 10]), later(1))
+    else {
         panic!("it opens")
     };
     let old = later(2).plus(SIGNALS_KEPT);

@@ -317,7 +317,9 @@ pub(crate) async fn alerts_and_rulings_are_one_transaction(store: Store) {
     store.append_signals(&[(asset.number, signal.clone())]).await.unwrap();
     assert_eq!(store.signals(0, 10).await.unwrap(), [(0, signal.clone())]);
     let id = AlertId::mint(NOW, [3; 10]);
-    let Step::Opened(alert, member) = alert::step(None, None, &signal, id) else { panic!("it opens") };
+    let Step::Opened(alert, member) = alert::step(None, None, &signal, id, signal.at) else {
+        panic!("it opens")
+    };
     let place = Place {
         member: signal.member_key(),
         asset: asset.id,
@@ -351,7 +353,7 @@ pub(crate) async fn open_alerts_are_counted_and_searched_beyond_a_page(store: St
         let signal = Signal { kind, subject: format!("r{number}"), ..signal(&asset) };
         let [high, low] = number.to_be_bytes();
         let id = AlertId::mint(later(u32::from(number)), [high, low, 0, 0, 0, 0, 0, 0, 0, 0]);
-        let Step::Opened(mut alert, standing) = alert::step(None, None, &signal, id) else {
+        let Step::Opened(mut alert, standing) = alert::step(None, None, &signal, id, signal.at) else {
             panic!("it opens")
         };
         if number == 1 {
@@ -372,7 +374,7 @@ pub(crate) async fn open_alerts_are_counted_and_searched_beyond_a_page(store: St
 async fn open_alert(store: &Store, asset: &Asset, number: u8) -> alert::Alert {
     let signal = Signal { subject: format!("debian-12/r{number}"), ..signal(asset) };
     let id = AlertId::mint(later(u32::from(number)), [number; 10]);
-    let Step::Opened(alert, _) = alert::step(None, None, &signal, id) else { panic!("it opens") };
+    let Step::Opened(alert, _) = alert::step(None, None, &signal, id, signal.at) else { panic!("it opens") };
     let batch = Batch { alerts: vec![alert.clone()], ..Batch::default() };
     store.commit_alerts(&batch, NOW).await.unwrap();
     alert

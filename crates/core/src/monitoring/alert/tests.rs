@@ -51,7 +51,7 @@ impl Kept {
         let key = signal.member_key();
         let member = self.open.as_ref().and_then(|alert| self.members.get(&(alert.id, key))).copied();
         self.minted += 1;
-        let (alert, member) = match step(self.open.as_ref(), member, signal, fresh(self.minted)) {
+        let (alert, member) = match step(self.open.as_ref(), member, signal, fresh(self.minted), signal.at) {
             Step::Nothing => return false,
             Step::Opened(alert, member) | Step::Changed(alert, member) => (alert, member),
         };
@@ -180,8 +180,23 @@ proptest! {
 #[test]
 fn who_joins_later_does_not_word_the_alert_anew() {
     let first = signal(1, State::Firing, 1);
-    let Step::Opened(alert, _) = step(None, None, &first, fresh(1)) else { panic!("it opens") };
+    let Step::Opened(alert, _) = step(None, None, &first, fresh(1), at(1)) else { panic!("it opens") };
     let later = Signal { summary: "nothing to see here".to_owned(), ..signal(2, State::Firing, 2) };
-    let Step::Changed(grown, _) = step(Some(&alert), None, &later, fresh(2)) else { panic!("it grows") };
+    let Step::Changed(grown, _) = step(Some(&alert), None, &later, fresh(2), at(2)) else {
+        panic!("it grows")
+    };
     assert_eq!((grown.summary, grown.counts.firing), (first.summary, 2));
+}
+
+#[test]
+fn an_alert_has_grown_when_a_member_was_taken_in_whatever_its_host_says_of_the_time() {
+    let Step::Opened(alert, _) = step(None, None, &signal(1, State::Firing, 1), fresh(1), at(9)) else {
+        panic!("it opens")
+    };
+    assert_eq!((alert.opened_at, alert.grown_at), (at(1), at(9)));
+    let late = signal(2, State::Firing, -1_000_000);
+    let Step::Changed(grown, _) = step(Some(&alert), None, &late, fresh(2), at(20)) else {
+        panic!("it grows")
+    };
+    assert_eq!(grown.grown_at, at(20), "a page that was due stays due");
 }

@@ -180,29 +180,69 @@ pub(super) const FILES: &[File] = &[
     File { path: "/etc/audit/auditd.conf", keys: AUDIT },
 ];
 
+/// What guards a host, as a package or as a unit: an order may bring it, and take it away only where the host
+/// itself allows that.
+pub(super) const GUARDS: &[&str] = &[
+    "NetworkManager",
+    "aide",
+    "apparmor",
+    "apt-daily",
+    "apt-daily-upgrade",
+    "auditd",
+    "chrony",
+    "chronyd",
+    "cron",
+    "dnf-automatic",
+    "fail2ban",
+    "firewalld",
+    "iptables",
+    "libpam-modules",
+    "libpam-pwquality",
+    "netfilter-persistent",
+    "nftables",
+    "ntpsec",
+    "openssh-server",
+    "rsyslog",
+    "ssh",
+    "sshd",
+    "sudo",
+    "syslog-ng",
+    "systemd-journald",
+    "systemd-networkd",
+    "systemd-timesyncd",
+    "ufw",
+    "unattended-upgrades",
+];
+
+/// Parameters that guard a host by one direction alone.
+const STRICT: &[(&str, &[&str])] = &[
+    ("fs.protected_fifos", &["1", "2"]),
+    ("fs.protected_hardlinks", &["1"]),
+    ("fs.protected_regular", &["1", "2"]),
+    ("fs.protected_symlinks", &["1"]),
+    ("fs.suid_dumpable", &["0"]),
+    ("kernel.dmesg_restrict", &["1"]),
+    ("kernel.kexec_load_disabled", &["1"]),
+    ("kernel.kptr_restrict", &["1", "2"]),
+    ("kernel.perf_event_paranoid", &["2", "3", "4"]),
+    ("kernel.randomize_va_space", &["2"]),
+    ("kernel.unprivileged_bpf_disabled", &["1", "2"]),
+    ("kernel.yama.ptrace_scope", &["1", "2", "3"]),
+    ("vm.mmap_min_addr", &["65536"]),
+    ("vm.unprivileged_userfaultfd", &["0"]),
+];
+
 /// Parameters beside the network's and the memory's that are numbers and nothing else
 /// (admin-guide/sysctl of the kernel's documentation).
 const PARAMETERS: &[&str] = &[
     "dev.tty.ldisc_autoload",
-    "fs.protected_fifos",
-    "fs.protected_hardlinks",
-    "fs.protected_regular",
-    "fs.protected_symlinks",
-    "fs.suid_dumpable",
     "kernel.core_uses_pid",
     "kernel.ctrl-alt-del",
-    "kernel.dmesg_restrict",
     "kernel.io_uring_disabled",
-    "kernel.kexec_load_disabled",
-    "kernel.kptr_restrict",
     "kernel.panic",
     "kernel.panic_on_oops",
-    "kernel.perf_event_paranoid",
-    "kernel.randomize_va_space",
     "kernel.sysrq",
-    "kernel.unprivileged_bpf_disabled",
     "kernel.unprivileged_userns_clone",
-    "kernel.yama.ptrace_scope",
     "user.max_user_namespaces",
 ];
 
@@ -213,6 +253,9 @@ pub(super) fn parameter(parts: &[String], value: &str) -> bool {
     // `core` and the like: no pipe, and no path.
     if name == "kernel.core_pattern" {
         return value.chars().all(|c| c.is_ascii_alphanumeric() || "._-%".contains(c));
+    }
+    if let Some((_, values)) = STRICT.iter().find(|(known, _)| *known == name) {
+        return values.contains(&value);
     }
     let family = parts.first().is_some_and(|first| first == "net" || first == "vm");
     plain && (family || PARAMETERS.contains(&name.as_str()))

@@ -33,7 +33,7 @@ fn allowing(fix: &Fix) -> Host {
 }
 
 #[test]
-fn settings_that_carry_a_command_are_refused_until_the_host_names_them() {
+fn what_carries_a_command_or_takes_a_guard_away_is_refused_until_the_host_names_it() {
     let commands = [
         setting("/etc/ssh/sshd_config", "AuthorizedKeysCommand", "/tmp/x"),
         setting("/etc/ssh/sshd_config", "AuthorizedKeysFile", "/etc/ssh/k"),
@@ -56,8 +56,17 @@ fn settings_that_carry_a_command_are_refused_until_the_host_names_them() {
         sysctl("kernel.modprobe", "/tmp/x"),
         sysctl("kernel.usermodehelper.bset", "0"),
         sysctl("fs.binfmt_misc.register", "x"),
+        sysctl("fs.suid_dumpable", "1"),
+        sysctl("kernel.randomize_va_space", "0"),
+        sysctl("kernel/yama/ptrace_scope", "0"),
         given("/etc/sudoers", "www-data", "root"),
         given("/etc/shadow", "root", "users"),
+        Fix::Package { name: "auditd".to_owned(), installed: false },
+        Fix::Package { name: "openssh-server".to_owned(), installed: false },
+        Fix::Unit { name: "nftables.service".to_owned(), enabled: false },
+        Fix::Unit { name: "auditd".to_owned(), enabled: false },
+        Fix::Unit { name: "poweroff.target".to_owned(), enabled: true },
+        Fix::Unit { name: "multi-user.target".to_owned(), enabled: false },
         Fix::Module { name: "evil".to_owned(), disabled: false },
     ];
     for fix in &commands {
@@ -89,6 +98,9 @@ fn plain_settings_are_set() {
         Fix::Module { name: "usb-storage".to_owned(), disabled: true },
         Fix::Package { name: "libstdc++6".to_owned(), installed: true },
         Fix::Unit { name: "systemd-timesyncd.service".to_owned(), enabled: true },
+        Fix::Unit { name: "rpcbind.socket".to_owned(), enabled: false },
+        Fix::Package { name: "telnetd".to_owned(), installed: false },
+        sysctl("kernel.randomize_va_space", "2"),
     ];
     for fix in &plain {
         assert_eq!(checked(fix), Ok(()), "{fix:?}");
@@ -105,6 +117,7 @@ fn nothing_reaches_the_agent_itself_even_where_the_host_allows_it() {
         file("/opt/site", "700"),
         Fix::Unit { name: "bartizan-agent.service".to_owned(), enabled: false },
         Fix::Unit { name: "debug-shell.service".to_owned(), enabled: true },
+        Fix::Package { name: "bartizan-agent".to_owned(), installed: false },
     ];
     for fix in own {
         let host = Host { own: vec!["/opt/site/agent.json".to_owned()], ..allowing(&fix) };
