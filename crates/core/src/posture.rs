@@ -60,13 +60,14 @@ pub enum Change {
 impl Record {
     /// Takes in what is known of one subject at a time; nothing where it stood so already.
     ///
-    /// A look that comes after a later one (an old report) changes nothing.
+    /// Looks come in the order in which they were taken. One with an earlier stamp than the last is from a clock
+    /// that was set back: it counts, and the verdict is no older than the one it follows.
     pub fn observe(&mut self, subject: SubjectNumber, verdict: Verdict, at: Timestamp) -> Option<Change> {
         let from = self.verdicts.get(&subject).copied();
-        if from.is_some_and(|from| from.verdict == verdict || from.since > at) {
+        if from.is_some_and(|from| from.verdict == verdict) {
             return None;
         }
-        let to = Standing { verdict, since: at };
+        let to = Standing { verdict, since: from.map_or(at, |from| at.max(from.since)) };
         self.verdicts.insert(subject, to);
         Some(Change::Verdict { subject, from, to: Some(to) })
     }

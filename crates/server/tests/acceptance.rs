@@ -160,6 +160,7 @@ impl House {
             sections: Vec::new(),
             verdicts: Verdicts { whole: true, looks: looks.collect() },
             tuples: None,
+            partial: false,
             signals: Vec::new(),
             outcomes: Vec::new(),
         };

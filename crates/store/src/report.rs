@@ -40,6 +40,9 @@ pub struct Report {
     pub verdicts: Verdicts,
     /// All packages present; none where the report does not tell of them.
     pub tuples: Option<Vec<Build>>,
+    /// Whether some could not be seen. What is not among the packages may then be there all the same, but for
+    /// another version of one that is: missing data closes nothing.
+    pub partial: bool,
     pub signals: Vec<Signal>,
     /// What became of orders.
     pub outcomes: Vec<order::Outcome>,
@@ -113,7 +116,8 @@ impl Store {
             .collect();
         tx.read_records(&accepted, &mut held).await?;
         let (subjects, tuples) = tx.number(&self.numbers, &accepted).await?;
-        let numbers = Numbers { subjects: &subjects.by_key, tuples: &tuples.by_key };
+        let unseen = tx.unseen(&accepted, &held).await?;
+        let numbers = Numbers { subjects: &subjects.by_key, tuples: &tuples.by_key, unseen: &unseen };
         let mut outcomes = Vec::with_capacity(reports.len());
         let mut transitions: BTreeMap<u32, Vec<Transition>> = BTreeMap::new();
         let (mut signals, mut told) = (Vec::new(), Vec::new());

@@ -82,6 +82,21 @@ impl Transaction {
         by_key.extend(fresh.iter().copied());
         Ok(Numbered { by_key, fresh })
     }
+
+    /// Tuples by their numbers; those that don't exist are left out.
+    pub(crate) async fn tuples_by_number(
+        &self,
+        numbers: &[TupleNumber],
+    ) -> Result<BTreeMap<TupleNumber, Tuple>, Error> {
+        let mut found = BTreeMap::new();
+        for batch in numbers.chunks(BATCH) {
+            let sql = format!("SELECT id, body FROM tuple WHERE id IN {}", places(1, batch.len()));
+            for row in self.all(&sql, batch.iter().map(|number| i64::from(*number).into())).await? {
+                found.insert(row.number(0)?, row.json(1, "a tuple")?);
+            }
+        }
+        Ok(found)
+    }
 }
 
 impl Store {

@@ -18,11 +18,20 @@ fn a_first_look_opens_and_the_same_look_again_changes_nothing() {
 }
 
 #[test]
-fn a_look_that_comes_late_overwrites_nothing() {
+fn a_look_by_a_clock_that_was_set_back_counts_and_is_no_older_than_the_last() {
     let mut record = Record::default();
     record.observe(7, Verdict::Met, LATER);
-    assert_eq!(record.observe(7, Verdict::NotMet, AT), None);
-    assert_eq!(record.standing(7).unwrap().verdict, Verdict::Met);
+    assert!(record.observe(7, Verdict::NotMet, AT).is_some());
+    assert_eq!(record.standing(7), Some(Standing { verdict: Verdict::NotMet, since: LATER }));
+}
+
+#[test]
+fn what_was_written_can_be_read_however_much_it_is() {
+    let mut record = Record::default();
+    let tuples: Vec<u32> = (0..300_000).collect();
+    let changes = record.install(&tuples, AT);
+    assert_eq!(Record::decode(&record.encode()).unwrap(), record);
+    assert_eq!(Change::decode(&Change::encode(&changes)).unwrap(), changes);
 }
 
 #[test]

@@ -29,6 +29,9 @@ use crate::problem::Problem;
 use crate::signal::{CLONE, own_signal};
 use crate::tasks::Tasks;
 
+/// Where apt keeps what repositories offer (apt-get(8)).
+const REPOSITORIES: &str = "/var/lib/apt/lists";
+
 /// How long a signal may have been on its way.
 const SPOOLED: Duration = Duration::from_days(31);
 
@@ -120,8 +123,9 @@ async fn accept(
         Ok(text) => text,
         Err(error) => return Ok(Err(error.to_string())),
     };
-    let tuples = match tuples(state, asset, &bodies).await? {
-        Ok(tuples) => tuples,
+    let (tuples, partial) = match tuples(state, asset, &bodies).await? {
+        Ok(Some((tuples, partial))) => (Some(tuples), partial),
+        Ok(None) => (None, false),
         Err(problem) => return Ok(Err(problem)),
     };
     let policy = state.policies.applying(asset, |policy| holds(policy, &report)).await?;
@@ -155,6 +159,7 @@ async fn accept(
         sections: sections.collect(),
         verdicts: Verdicts { whole: report.whole, looks: looks.collect() },
         tuples,
+        partial,
         signals,
         outcomes: report.outcomes,
     }))
@@ -189,12 +194,13 @@ fn named(policy: &Policy, signal: Signal, now: Timestamp) -> Signal {
     Signal { severity, ..signal }
 }
 
-/// The builds present, where the report tells of packages or of the system that they are judged by.
+/// The builds present, where the report tells of packages or of the system that they are judged by; and
+/// whether some of them could not be seen.
 async fn tuples(
     state: &Intake,
     asset: &Asset,
     bodies: &Bodies,
-) -> Result<Result<Option<Vec<Build>>, String>, Problem> {
+) -> Result<Result<Option<(Vec<Build>, bool)>, String>, Problem> {
     let told = |name: Name| bodies.get(name.as_str());
     if told(Name::Os).is_none() && told(Name::Packages).is_none() {
         return Ok(Ok(None));
@@ -220,7 +226,10 @@ async fn tuples(
         return Ok(Ok(None));
     }
     let tuples: BTreeSet<Tuple> = packages.body.iter().map(|package| Tuple::of(&os.body, package)).collect();
-    Ok(Ok(Some(tuples.into_iter().map(Build::of).collect::<Result<_, _>>()?)))
+    // What repositories offer is no part of what is there.
+    let partial = packages.unknown.iter().any(|unseen| !unseen.what.starts_with(REPOSITORIES));
+    let builds = tuples.into_iter().map(Build::of).collect::<Result<_, _>>()?;
+    Ok(Ok(Some((builds, partial))))
 }
 
 /// A section's body as the report tells it, else as it was told before.

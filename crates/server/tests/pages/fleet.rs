@@ -180,6 +180,7 @@ fn report(asset: &Asset, sequence: u64, minutes: u32, verdicts: [Verdict; 3]) ->
                 .map(|tuple| Build::of(tuple).unwrap())
                 .to_vec(),
         ),
+        partial: false,
         signals: Vec::new(),
         outcomes: Vec::new(),
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use bartizan_core::asset::Life;
 use bartizan_core::digest::Digest;
 use bartizan_core::posture::{AssetNumber, Change, Record, SubjectNumber, TupleNumber};
+use bartizan_core::vulnerability::matching::Tuple;
 
 use super::{FIRST_PACKAGES, FIRST_VERDICTS, Outcome, Report, Transition, signed};
 use crate::asset::Standing;
@@ -39,6 +40,28 @@ struct Asset {
 pub(super) struct Numbers<'a> {
     pub(super) subjects: &'a HashMap<Subject, SubjectNumber>,
     pub(super) tuples: &'a HashMap<Digest, TupleNumber>,
+    /// What assets had whose reports are partial.
+    pub(super) unseen: &'a BTreeMap<TupleNumber, Tuple>,
+}
+
+impl Numbers<'_> {
+    /// Those of an asset's packages that a partial report says nothing of: neither the same build nor another of
+    /// that package.
+    fn unseen<'b>(
+        &'b self,
+        record: &'b Record,
+        builds: &[tuple::Build],
+    ) -> impl Iterator<Item = TupleNumber> + 'b {
+        let told: BTreeSet<(String, String)> = builds
+            .iter()
+            .map(|build| (build.tuple.package.clone(), build.tuple.architecture.clone()))
+            .collect();
+        record.present().map(|(number, _)| number).filter(move |number| {
+            self.unseen
+                .get(number)
+                .is_some_and(|tuple| !told.contains(&(tuple.package.clone(), tuple.architecture.clone())))
+        })
+    }
 }
 
 impl<'a> Held<'a> {
@@ -134,7 +157,10 @@ impl<'a> Held<'a> {
             let number = |build: &tuple::Build| {
                 numbers.tuples.get(&build.digest).copied().ok_or_else(|| unnumbered("a tuple"))
             };
-            let present = builds.iter().map(number).collect::<Result<Vec<_>, _>>()?;
+            let mut present = builds.iter().map(number).collect::<Result<Vec<_>, _>>()?;
+            if report.partial {
+                present.extend(numbers.unseen(record, builds));
+            }
             changes.extend(record.install(&present, report.recorded_at));
         }
         if changes.is_empty() {
@@ -225,6 +251,19 @@ impl Transaction {
         let subjects = self.number_subjects(&known.subjects, &subjects).await?;
         let tuples = self.number_tuples(&known.tuples, &builds).await?;
         Ok((subjects, tuples))
+    }
+
+    /// The packages that the assets of partial reports had before.
+    pub(super) async fn unseen(
+        &self,
+        reports: &[&Report],
+        held: &Held<'_>,
+    ) -> Result<BTreeMap<TupleNumber, Tuple>, Error> {
+        let partial = reports.iter().filter(|report| report.partial && report.tuples.is_some());
+        let had = partial.filter_map(|report| held.assets.get(&report.number));
+        let had: BTreeSet<TupleNumber> =
+            had.flat_map(|asset| asset.record.present().map(|(number, _)| number)).collect();
+        self.tuples_by_number(&had.into_iter().collect::<Vec<_>>()).await
     }
 
     /// Writes what the batch moved.

@@ -99,6 +99,7 @@ on_both! {
     what_was_reviewed_is_kept_until_the_next_review_is_concluded,
     matches_keep_their_first_time,
     a_match_that_comes_back_is_known_since_it_came_back,
+    a_partial_report_takes_no_package_away_that_it_does_not_replace,
     changed_matches_are_logged_once,
     a_section_that_nobody_has_is_swept_and_another_stays,
     old_signals_go_when_their_alert_has_ended,

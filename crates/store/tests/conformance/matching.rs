@@ -3,10 +3,10 @@
 use bartizan_core::severity::Severity;
 use bartizan_core::verdict::Reason;
 use bartizan_core::vulnerability::advisory::Rating;
-use bartizan_core::vulnerability::matching::{FixState, Match, Verdict};
+use bartizan_core::vulnerability::matching::{FixState, Match, Tuple, Verdict};
 use bartizan_store::Store;
 use bartizan_store::matching::{Matched, Moved, Progress, TUPLES, Told};
-use bartizan_store::report::Report;
+use bartizan_store::report::{Outcome, Report};
 
 use crate::suite::{builds, commit, enrol, later, report, secret, tuple};
 
@@ -112,4 +112,20 @@ pub(crate) async fn changed_matches_are_logged_once(store: Store) {
     let seen: Vec<_> = log.into_iter().map(|change| (change.seq, change.first, change.moved)).collect();
     assert_eq!(seen, expected);
     assert_eq!(store.match_changes(2, 10).await.unwrap()[0].source, "openssl");
+}
+
+pub(crate) async fn a_partial_report_takes_no_package_away_that_it_does_not_replace(store: Store) {
+    let asset = enrol(&store, 1).await;
+    let newer = Tuple { version: "2".to_owned(), source_version: "2".to_owned(), ..tuple("openssl") };
+    let commit = async |sequence, tuples: Vec<Tuple>, partial| {
+        let report = Report { tuples: builds(tuples), partial, ..report(&asset, sequence, &[]) };
+        match commit(&store, report).await {
+            Outcome::Committed { changes, .. } => changes,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(commit(1, vec![tuple("openssl"), tuple("bash")], false).await, 2);
+    assert_eq!(commit(2, vec![tuple("bash")], true).await, 0, "openssl may be there all the same");
+    assert_eq!(commit(3, vec![newer.clone()], true).await, 2, "the older openssl went, bash may be there");
+    assert_eq!(commit(4, vec![newer], false).await, 1, "all was seen, and bash was not");
 }

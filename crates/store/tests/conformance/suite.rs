@@ -106,6 +106,7 @@ pub(crate) fn report(asset: &Asset, sequence: u64, looks: &[(&str, Verdict)]) ->
             looks: looks.iter().map(|(rule, verdict)| (subject(rule), *verdict, at)).collect(),
         },
         tuples: None,
+        partial: false,
         signals: Vec::new(),
         outcomes: Vec::new(),
     }
@@ -454,7 +455,8 @@ pub(crate) use crate::access::{
     one_code_passes_one_of_two_that_show_it_at_once, who_is_disabled_has_no_session_and_no_link_any_more,
 };
 pub(crate) use crate::matching::{
-    a_match_that_comes_back_is_known_since_it_came_back, changed_matches_are_logged_once,
+    a_match_that_comes_back_is_known_since_it_came_back,
+    a_partial_report_takes_no_package_away_that_it_does_not_replace, changed_matches_are_logged_once,
     matches_keep_their_first_time,
 };
 pub(crate) use crate::order::{
