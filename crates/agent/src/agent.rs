@@ -88,8 +88,9 @@ impl Agent {
         let (events, received) = sync_channel(EVENTS_LIMIT);
         let (tell, status) = watch::channel(Status::default());
         let mut runner = Runner::open(settings, clock, random, handle, events.clone(), tell)?;
-        let (settings, cursor) = (runner.settings(), runner.cursor());
-        let observers = Observers::start(&settings.root, &settings.logs, cursor, runner.clock(), &events)
+        let kept = runner.kept();
+        let settings = runner.settings();
+        let observers = Observers::start(&settings.root, &settings.logs, kept, runner.clock(), &events)
             .map_err(Error::Thread)?;
         runner.observe(observers);
         let hand = Hand::start(

@@ -170,6 +170,7 @@ fn notice(found: &Match, at: Timestamp) -> Noticed {
             format!("{}: {}", found.title, fields.join(" "))
         },
         at,
+        backlog: false,
     }
 }
 

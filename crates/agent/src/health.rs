@@ -7,6 +7,7 @@ use bartizan_core::monitoring::signal::{self, Kind, Noticed};
 use bartizan_core::time::{Duration, Timestamp};
 use bartizan_core::verdict::Reason;
 use bartizan_probe::measure::Reading;
+use serde::{Deserialize, Serialize};
 
 /// How old what was told may be: collectors come every ten minutes at the latest, the server's answers each minute.
 const TOLD_LIMIT: Duration = Duration::from_secs(1_800);
@@ -72,11 +73,34 @@ fn reading(measure: Measure, object: &str, value: Result<Quantity, Reason>) -> R
     Reading { measure, object: object.to_owned(), value }
 }
 
+/// A threshold's id and a place.
+type Key = (String, String);
+
+/// A place where a threshold is passed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Passed {
+    pub threshold: String,
+    pub object: String,
+    /// Whether the first look found it, and it has not cleared since.
+    #[serde(default)]
+    pub backlog: bool,
+}
+
+/// The most places that are remembered to have fired.
+const FIRED_LIMIT: usize = 10_000;
+
 /// Thresholds and how each stands at each place.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Watch {
     thresholds: Vec<Threshold>,
-    standing: BTreeMap<(String, String), Standing>,
+    standing: BTreeMap<Key, Standing>,
+    /// Places that fired since the start, or before it: what the server may believe of them is told again after
+    /// something was lost.
+    fired: BTreeSet<Key>,
+    /// Whether nothing was measured yet, now or before this start: what is found then is the asset's backlog.
+    first: bool,
+    /// Whether nothing was measured yet since this start.
+    starting: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -84,28 +108,84 @@ struct Standing {
     state: State,
     /// Why what fires can't be observed any more, once that was told.
     unknown: Option<Reason>,
+    /// Whether the first look found it.
+    backlog: bool,
+}
+
+impl Default for Watch {
+    /// A host that nothing was ever measured on.
+    fn default() -> Self {
+        Watch::new(None)
+    }
 }
 
 impl Watch {
-    /// Takes new thresholds; one that stays keeps how it stands.
-    pub fn assign(&mut self, health: &[Health]) {
+    /// Goes on from the places that fired when the agent last ran; none where it never did.
+    pub fn new(kept: Option<BTreeSet<Passed>>) -> Watch {
+        let first = kept.is_none();
+        let state = State::Firing { since: Timestamp::default() };
+        let stands = |passed: Passed| {
+            let standing = Standing { state, backlog: passed.backlog, ..Standing::default() };
+            ((passed.threshold, passed.object), standing)
+        };
+        let standing: BTreeMap<Key, Standing> = kept.unwrap_or_default().into_iter().map(stands).collect();
+        let fired = standing.keys().cloned().collect();
+        Watch { thresholds: Vec::new(), standing, fired, first, starting: true }
+    }
+
+    /// Takes new thresholds; one that stays keeps how it stands, and what fired under one that went is over.
+    pub fn assign(&mut self, health: &[Health], now: Timestamp) -> Vec<Noticed> {
         self.thresholds = health.iter().flat_map(|health| health.thresholds.clone()).collect();
         let known: BTreeSet<&str> = self.thresholds.iter().map(|threshold| threshold.id.as_str()).collect();
-        self.standing.retain(|(id, _), _| known.contains(id.as_str()));
+        let gone: Vec<Key> =
+            self.standing.keys().filter(|key| !known.contains(key.0.as_str())).cloned().collect();
+        let mut noticed = Vec::new();
+        for key in gone {
+            let fired = self.standing.remove(&key).is_some_and(|standing| standing.fires());
+            if fired {
+                noticed.push(Noticed {
+                    kind: Kind::Health,
+                    subject: key.0,
+                    object: key.1,
+                    state: signal::State::Resolved,
+                    severity: bartizan_core::severity::Severity::None,
+                    summary: "no threshold asks for it any more".to_owned(),
+                    at: now,
+                    backlog: false,
+                });
+            }
+        }
+        noticed
+    }
+
+    /// The places that fire, for whoever goes on from here.
+    pub fn passed(&self) -> BTreeSet<Passed> {
+        let firing = self.standing.iter().filter(|(_, standing)| standing.fires());
+        let passed = firing.map(|((threshold, object), standing)| Passed {
+            threshold: threshold.clone(),
+            object: object.clone(),
+            backlog: standing.backlog,
+        });
+        passed.collect()
     }
 
     /// Takes one round of readings; gives what began, ended, or can't be seen any more.
     pub fn step(&mut self, readings: &[Reading], now: Timestamp) -> Vec<Noticed> {
         let mut noticed = Vec::new();
-        let Watch { thresholds, standing } = self;
+        let Watch { thresholds, standing, fired, first, .. } = self;
         for threshold in thresholds.iter() {
             let here = readings.iter().filter(|reading| reading.measure == threshold.measure);
             let mut seen = BTreeSet::new();
             for reading in here {
                 seen.insert(reading.object.as_str());
                 let key = (threshold.id.clone(), reading.object.clone());
-                let standing = standing.entry(key).or_default();
+                let standing = standing
+                    .entry(key.clone())
+                    .or_insert(Standing { backlog: *first, ..Standing::default() });
                 noticed.extend(standing.take(threshold, reading, now));
+                if standing.fires() && fired.len() < FIRED_LIMIT {
+                    fired.insert(key);
+                }
             }
             // A place that fired and is not measured any more: unmounted, unplugged, renamed.
             for ((id, object), standing) in standing.iter_mut() {
@@ -115,11 +195,43 @@ impl Watch {
             }
         }
         standing.retain(|_, standing| standing.state != State::Well);
+        *first = false;
+        if std::mem::take(&mut self.starting) {
+            // The server may be another one since, or an older one.
+            let key = |noticed: &Noticed| (noticed.subject.clone(), noticed.object.clone());
+            let told: BTreeSet<Key> = noticed.iter().map(key).collect();
+            let again = self.tell_again(now).into_iter();
+            noticed.extend(again.filter(|again| !told.contains(&key(again))));
+        }
         noticed
+    }
+
+    /// How every place stands that ever fired, after something was lost on its way to the server.
+    pub fn tell_again(&self, now: Timestamp) -> Vec<Noticed> {
+        let told = |(id, object): &Key| {
+            let threshold = self.thresholds.iter().find(|threshold| threshold.id == *id)?;
+            let standing = self.standing.get(&(id.clone(), object.clone())).copied().unwrap_or_default();
+            let state = match standing.unknown {
+                Some(reason) => signal::State::Unknown(reason),
+                None if standing.fires() => signal::State::Firing,
+                None => signal::State::Resolved,
+            };
+            let summary = format!("{}{}", threshold.summary, place(object));
+            Some(Noticed { backlog: standing.backlog, ..notice(threshold, object, state, summary, now) })
+        };
+        self.fired.iter().filter_map(told).collect()
     }
 }
 
+fn place(object: &str) -> String {
+    if object.is_empty() { String::new() } else { format!(" ({object})") }
+}
+
 impl Standing {
+    const fn fires(&self) -> bool {
+        matches!(self.state, State::Firing { .. })
+    }
+
     fn take(&mut self, threshold: &Threshold, reading: &Reading, now: Timestamp) -> Option<Noticed> {
         let value = match reading.value {
             Ok(value) => value,
@@ -134,9 +246,9 @@ impl Standing {
             Transition::None if regained && matches!(state, State::Firing { .. }) => signal::State::Firing,
             Transition::None => return None,
         };
-        let place = if reading.object.is_empty() { String::new() } else { format!(" ({})", reading.object) };
-        let summary = format!("{}: {value}{place}", threshold.summary);
-        Some(notice(threshold, &reading.object, told, summary, now))
+        let summary = format!("{}: {value}{}", threshold.summary, place(&reading.object));
+        let noticed = notice(threshold, &reading.object, told, summary, now);
+        Some(Noticed { backlog: self.backlog, ..noticed })
     }
 
     fn lose(
@@ -146,7 +258,7 @@ impl Standing {
         reason: Reason,
         now: Timestamp,
     ) -> Option<Noticed> {
-        if !matches!(self.state, State::Firing { .. }) {
+        if !self.fires() {
             self.state = State::Well;
             return None;
         }
@@ -174,6 +286,7 @@ fn notice(
         severity: threshold.severity,
         summary,
         at,
+        backlog: false,
     }
 }
 
@@ -192,8 +305,20 @@ spec:
     fn watch() -> Watch {
         let documents = bartizan_core::document::parse("h.yaml", DOCUMENT).unwrap();
         let mut watch = Watch::default();
-        watch.assign(&[Health::from_document(&documents[0]).unwrap()]);
+        watch.assign(&[Health::from_document(&documents[0]).unwrap()], at(0));
         watch
+    }
+
+    /// One that goes on from what the other keeps.
+    fn restarted(before: &Watch) -> Watch {
+        let mut watch = Watch::new(Some(before.passed()));
+        assert!(watch.assign(&thresholds(""), at(0)).is_empty());
+        watch
+    }
+
+    fn thresholds(more: &str) -> Vec<Health> {
+        let documents = bartizan_core::document::parse("h.yaml", &format!("{DOCUMENT}{more}")).unwrap();
+        vec![Health::from_document(&documents[0]).unwrap()]
     }
 
     fn reading(object: &str, percent: i64) -> Reading {
@@ -243,11 +368,60 @@ spec:
     }
 
     #[test]
-    fn a_threshold_that_is_withdrawn_is_forgotten() {
+    fn what_fired_under_a_threshold_that_is_withdrawn_is_over() {
         let mut watch = watch();
-        watch.step(&[reading("/", 95)], at(0));
-        watch.assign(&[]);
+        watch.step(&[reading("/", 95), reading("/var", 10)], at(0));
+        assert_eq!(states(&watch.assign(&[], at(1))), [("/", signal::State::Resolved)]);
         assert!(watch.standing.is_empty());
+    }
+
+    #[test]
+    fn what_fired_before_a_restart_is_resolved_by_what_is_measured_after_it() {
+        let mut before = watch();
+        before.step(&[reading("/", 95), reading("/var", 95), reading("/mnt", 95)], at(0));
+        let mut watch = restarted(&before);
+        let told = watch.step(&[reading("/", 50), reading("/var", 87)], at(10));
+        let unknown = signal::State::Unknown(Reason::Unseen);
+        let fires = signal::State::Firing;
+        let expected = [("/", signal::State::Resolved), ("/mnt", unknown), ("/var", fires)];
+        assert_eq!(states(&told), expected, "/var is not clear yet");
+        assert_eq!(states(&watch.step(&[reading("/var", 80)], at(20))), [("/var", signal::State::Resolved)]);
+    }
+
+    #[test]
+    fn what_the_first_look_finds_is_backlog_until_it_has_cleared() {
+        let more =
+            "    - {id: full, measure: disk_used, above: 97%, for: 30s, severity: high, summary: full}\n";
+        let mut watch = Watch::default();
+        watch.assign(&thresholds(more), at(0));
+        let backlog = |noticed: Vec<Noticed>| -> Vec<(String, bool)> {
+            noticed.into_iter().map(|noticed| (noticed.subject, noticed.backlog)).collect()
+        };
+        let first = watch.step(&[reading("/", 99), reading("/var", 10)], at(0));
+        assert_eq!(backlog(first), [("disk".to_owned(), true)]);
+        let held = watch.step(&[reading("/", 99), reading("/var", 95)], at(31));
+        assert_eq!(backlog(held), [("disk".to_owned(), false), ("full".to_owned(), true)]);
+        watch.step(&[reading("/", 10), reading("/var", 95)], at(40));
+        let again = watch.step(&[reading("/", 95), reading("/var", 95)], at(50));
+        assert_eq!(backlog(again), [("disk".to_owned(), false)]);
+        let mut later = Watch::new(Some(watch.passed()));
+        later.assign(&thresholds(more), at(55));
+        let told = backlog(later.step(&[reading("/", 95), reading("/var", 95), reading("/srv", 95)], at(60)));
+        let disk = ("disk".to_owned(), false);
+        assert_eq!(told, [disk.clone(), disk.clone(), disk], "a restart is no first look");
+        let mut before = Watch::default();
+        before.assign(&thresholds(""), at(0));
+        before.step(&[reading("/", 95)], at(0));
+        assert_eq!(backlog(restarted(&before).step(&[reading("/", 95)], at(1))), [("disk".to_owned(), true)]);
+    }
+
+    #[test]
+    fn after_a_loss_all_that_ever_fired_is_told_again() {
+        let mut watch = watch();
+        watch.step(&[reading("/", 95), reading("/var", 95)], at(0));
+        watch.step(&[reading("/", 50), reading("/var", 95)], at(1));
+        let again = watch.tell_again(at(2));
+        assert_eq!(states(&again), [("/", signal::State::Resolved), ("/var", signal::State::Firing)]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The observers: two threads that look at the host, so that nothing which blocks or hangs stands
 //! in anybody's way. One runs the collectors; the other watches files, logs and measures.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel};
@@ -57,6 +58,8 @@ pub enum Observation {
     },
     /// The journal was looked at up to here.
     Cursor(String),
+    /// Where thresholds of health are passed, once that changed.
+    Passed(BTreeSet<crate::health::Passed>),
     /// Something of our own broke; it goes on without.
     Problem(String),
 }
@@ -70,7 +73,18 @@ enum Command {
     Health(crate::health::Told),
     /// Every collector had a turn: packages are known by now, or are unknown.
     Collected,
+    /// Something that was noticed did not arrive.
+    TellAgain,
     Stop,
+}
+
+/// What the run before kept for this one.
+#[derive(Debug, Default)]
+pub struct Kept {
+    /// Where the journal was left.
+    pub cursor: Option<String>,
+    /// Where thresholds of health were passed; none where nothing was ever measured.
+    pub passed: Option<BTreeSet<crate::health::Passed>>,
 }
 
 /// The two threads.
@@ -82,16 +96,17 @@ pub struct Observers {
 }
 
 impl Observers {
-    /// Starts looking, in the journal from behind `cursor`. Observations go into `sink`, which makes them wait where it is full.
+    /// Starts looking from what the run before kept. Observations go into `sink`, which makes them wait where
+    /// it is full.
     pub fn start<T: From<Observation> + Send + 'static>(
         root: &Root,
         logs: &[PathBuf],
-        cursor: Option<String>,
+        kept: Kept,
         clock: &Clock,
         sink: &SyncSender<T>,
     ) -> std::io::Result<Observers> {
         let (watch, commands) = channel();
-        let watcher = watch::Watcher::new(root, logs, cursor, Arc::clone(clock));
+        let watcher = watch::Watcher::new(root, logs, kept, Arc::clone(clock));
         let tell = teller(sink.clone());
         let first = spawn("watch", move || watcher.run(&commands, &tell))?;
         let (collect, commands) = channel();
@@ -110,6 +125,11 @@ impl Observers {
     /// Tells how far the clock is from the server's.
     pub fn clock_offset(&self, offset: std::time::Duration) {
         let _ = self.watch.send(Command::Health(crate::health::Told::ClockOffset(offset)));
+    }
+
+    /// Tells once more of what was noticed and still stands.
+    pub fn tell_again(&self) {
+        let _ = self.watch.send(Command::TellAgain);
     }
 
     /// Collects everything now.

@@ -186,13 +186,13 @@ impl Outbox {
     }
 
     fn acknowledge(&mut self, place: Place) -> Result<(), Error> {
-        if let Some(told) = self.told.remove(&place)
-            && !told.is_empty()
-        {
-            self.spool.acknowledge_lost(&told)?;
-        }
+        // The report goes first: after a crash between the two its losses are told once more, and never fewer.
+        self.spool.remove(place)?;
         self.complete.remove(&place);
-        Ok(self.spool.remove(place)?)
+        match self.told.remove(&place) {
+            Some(told) if !told.is_empty() => Ok(self.spool.acknowledge_lost(&told)?),
+            _ => Ok(()),
+        }
     }
 
     fn drop_report(&mut self, place: Place) -> Result<(), Error> {

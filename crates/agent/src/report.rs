@@ -38,6 +38,8 @@ pub struct Composer {
     sections: BTreeMap<String, Held>,
     verdicts: BTreeMap<Subject, Look>,
     pending: Pending,
+    /// Whether a report was lost on its way, and with it signals.
+    lost: bool,
 }
 
 /// A section's body, packed: a host's packages take a tenth of the room that way.
@@ -92,7 +94,7 @@ impl Composer {
     pub fn new(epoch: u64) -> Self {
         let pending = Pending { whole: true, ..Pending::default() };
         let (sections, verdicts) = (BTreeMap::new(), BTreeMap::new());
-        let mut composer = Self { epoch, sequence: 0, sections, verdicts, pending };
+        let mut composer = Self { epoch, sequence: 0, sections, verdicts, pending, lost: false };
         composer.hold_verdicts();
         composer
     }
@@ -211,6 +213,17 @@ impl Composer {
     pub fn resync(&mut self) {
         self.pending.hashes.extend(self.sections.keys().cloned());
         self.pending.whole = true;
+        self.lost = true;
+    }
+
+    /// Whether signals may have been lost since it was last asked: whoever noticed them can tell them again.
+    pub fn take_lost(&mut self) -> bool {
+        std::mem::take(&mut self.lost)
+    }
+
+    /// Whether signals wait to be told.
+    pub fn has_signals(&self) -> bool {
+        !self.pending.signals.is_empty()
     }
 
     /// Whether there is something to tell.

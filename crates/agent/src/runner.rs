@@ -31,7 +31,10 @@ use crate::state::State;
 use crate::tls;
 
 mod exchange;
+mod keep;
 mod observation;
+
+use keep::Keep;
 
 pub(crate) use exchange::Done;
 
@@ -46,12 +49,6 @@ const ORDER_FILE: &str = "order";
 
 /// The file of the policy that was last given.
 const POLICY_FILE: &str = "policy";
-
-/// The file of the place where the journal was left.
-const CURSOR_FILE: &str = "journal";
-
-/// How often that place is written at most: what comes after it is read again after a crash.
-const CURSOR_EVERY: Duration = Duration::from_secs(10);
 
 /// The pace before the server has set one.
 const FIRST_PACE_MS: u32 = 10_000;
@@ -109,15 +106,7 @@ pub(crate) struct Runner {
     policy: PolicyState,
     pending: Pending,
     nudges: Stream,
-    cursor: Cursor,
-}
-
-/// Where the journal was left.
-#[derive(Debug)]
-struct Cursor {
-    /// Not on disk yet.
-    pending: Option<String>,
-    write_at: Instant,
+    keep: Keep,
 }
 
 /// The policy on its way to being judged by.
@@ -235,7 +224,7 @@ impl Runner {
             policy,
             pending,
             nudges,
-            cursor: Cursor { pending: None, write_at: now },
+            keep: Keep::new(now),
         })
     }
 
@@ -255,25 +244,6 @@ impl Runner {
     /// Where the hand keeps its book.
     pub(crate) fn book(&self) -> std::path::PathBuf {
         self.state.path(ORDER_FILE)
-    }
-
-    /// Where the journal was left by the run before.
-    pub(crate) fn cursor(&self) -> Option<String> {
-        let kept = self.state.read(CURSOR_FILE).ok().flatten()?;
-        String::from_utf8(kept).ok()
-    }
-
-    /// Writes where the journal was left, once what was noticed up to there is composed.
-    fn keep_cursor(&mut self, at_once: bool) {
-        let now = Instant::now();
-        if !at_once && now < self.cursor.write_at {
-            return;
-        }
-        let Some(cursor) = self.cursor.pending.take() else { return };
-        self.cursor.write_at = now + CURSOR_EVERY;
-        if let Err(error) = self.state.write(CURSOR_FILE, cursor.as_bytes()) {
-            self.problem(error.class(), &error, None);
-        }
     }
 
     /// Takes the observers; they judge by the policy on disk at once.
@@ -304,7 +274,7 @@ impl Runner {
                 stop |= self.take(event);
             }
             self.compose();
-            self.keep_cursor(stop);
+            self.keep(stop);
             if stop {
                 return self.end(events);
             }
@@ -418,6 +388,7 @@ impl Runner {
             severity: Severity::Critical,
             summary: refusal.to_string(),
             at: (self.clock)(),
+            backlog: false,
         };
         self.noticed(vec![signal]);
     }
@@ -433,6 +404,7 @@ impl Runner {
             severity: Severity::Critical,
             summary: error.to_string(),
             at: (self.clock)(),
+            backlog: false,
         };
         self.noticed(vec![signal]);
     }
@@ -487,7 +459,7 @@ impl Runner {
             }
         }
         self.compose();
-        self.keep_cursor(true);
+        self.keep(true);
         self.show();
     }
 }

@@ -64,6 +64,7 @@ fn signal(kind: Kind, subject: &str) -> Noticed {
         summary: format!("{subject} as the agent words it"),
         // An hour counts by the server's clock, whatever an agent says.
         at: Timestamp::from_millis(1_700_000_000_000),
+        backlog: false,
     }
 }
 

@@ -53,6 +53,7 @@ fn report() -> Report {
             severity: Severity::High,
             summary: "Little space left: 97% (/srv)".to_owned(),
             at: AT,
+            backlog: false,
         }],
         outcomes: vec![
             Acted {

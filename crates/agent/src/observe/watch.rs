@@ -1,6 +1,7 @@
 //! The watching thread: logs twice a second, files that rules read every second, measures every
 //! other second. A step that panics is told and costs itself alone.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
@@ -19,7 +20,7 @@ use bartizan_wire::policy::Policy;
 
 use super::assignment::Assignment;
 use super::judge::{Judge, Judged};
-use super::{Clock, Command, Observation, Tell, Wait, process, wait};
+use super::{Clock, Command, Kept, Observation, Tell, Wait, process, wait};
 use crate::{detection, health};
 
 /// The shortest interval: logs are looked at in each tick.
@@ -45,6 +46,8 @@ pub(super) struct Watcher {
     clock: Clock,
     judge: Judge,
     health: health::Watch,
+    /// Where thresholds are passed, as it was last told.
+    passed: Option<BTreeSet<health::Passed>>,
     measured: bool,
     meter: Meter,
     detection: Option<detection::Watch>,
@@ -62,19 +65,20 @@ pub(super) struct Watcher {
 }
 
 impl Watcher {
-    pub(super) fn new(root: &Root, logs: &[PathBuf], cursor: Option<String>, clock: Clock) -> Self {
+    pub(super) fn new(root: &Root, logs: &[PathBuf], kept: Kept, clock: Clock) -> Self {
         Self {
             root: root.clone(),
             logs: logs.to_vec(),
             clock,
             judge: Judge::new(root.clone()),
-            health: health::Watch::default(),
+            health: health::Watch::new(kept.passed.clone()),
+            passed: kept.passed,
             measured: false,
             meter: Meter::default(),
             detection: None,
             starts: None,
             sources: None,
-            cursor,
+            cursor: kept.cursor,
             gathered: health::Gathered::default(),
             waiting: None,
             collected: false,
@@ -110,7 +114,8 @@ impl Watcher {
                     told
                 }
             };
-            if !told.into_iter().all(tell) {
+            let is_empty = |observation: &Observation| matches!(observation, Observation::Noticed(noticed) if noticed.is_empty());
+            if !told.into_iter().filter(|observation| !is_empty(observation)).all(tell) {
                 return;
             }
         }
@@ -130,6 +135,7 @@ impl Watcher {
             Command::Packages(packages) => self.judge.installed(packages),
             Command::Health(told) => self.gathered.take(told, (self.clock)()),
             Command::Collected => self.collected = true,
+            Command::TellAgain => return vec![Observation::Noticed(self.health.tell_again((self.clock)()))],
             Command::Stop => {}
         }
         if !self.collected {
@@ -146,7 +152,7 @@ impl Watcher {
         let Assignment { baselines, health, detector, processes, mut problems } =
             Assignment::read(policy.documents);
         self.measured = !health.is_empty();
-        self.health.assign(&health);
+        let over = self.health.assign(&health, now);
         // One that goes on keeps what it knows: what runs already is no news.
         self.starts = processes.then(|| self.starts.take().unwrap_or_else(|| Starts::open(&self.root)));
         match (detector, &mut self.detection) {
@@ -161,8 +167,11 @@ impl Watcher {
         if beyond > 0 {
             problems.push(format!("{beyond} rules are beyond what one asset may have, and are not judged"));
         }
-        // Verdicts come last: with them the first report is ready to go.
+        // Verdicts come last: with them the first report is ready to go, and what is measured by then is its
+        // asset's backlog.
         let mut told = self.sources();
+        told.push(Observation::Noticed(over));
+        told.extend(self.measures(now));
         told.push(Observation::JudgedAll { policy: policy.etag, looks: judged.looks, problems });
         told
     }
@@ -229,8 +238,13 @@ impl Watcher {
         }
         let mut readings = self.meter.sample(&self.root);
         readings.extend(self.gathered.readings(now));
-        let noticed = self.health.step(&readings, now);
-        if noticed.is_empty() { Vec::new() } else { vec![Observation::Noticed(noticed)] }
+        let mut told = vec![Observation::Noticed(self.health.step(&readings, now))];
+        let passed = self.health.passed();
+        if self.passed.as_ref() != Some(&passed) {
+            self.passed = Some(passed.clone());
+            told.push(Observation::Passed(passed));
+        }
+        told
     }
 }
 
@@ -262,7 +276,7 @@ mod tests {
         let documents = vec![Value::parse(&document.to_string()).unwrap()];
         let policy = Policy { wire: 1, etag: Digest::of_bytes(b"p"), documents };
         let clock: Clock = Arc::new(|| Timestamp::from_millis(1_000));
-        let mut watcher = Watcher::new(&Root::host(), &[], None, clock);
+        let mut watcher = Watcher::new(&Root::host(), &[], Kept::default(), clock);
         watcher.collected = true;
         watcher.command(Command::Assign(policy));
         // The table's first look finds what runs already, and that is no news; the kernel tells of none of it.
@@ -291,7 +305,7 @@ mod tests {
         std::fs::write(folder.path().join("auth.log"), "").unwrap();
         let root = Root::at(folder.path()).unwrap();
         let clock: Clock = Arc::new(|| Timestamp::from_millis(1_000));
-        let watcher = Watcher::new(&root, &[PathBuf::from("/auth.log")], None, clock);
+        let watcher = Watcher::new(&root, &[PathBuf::from("/auth.log")], Kept::default(), clock);
         let (commands, received) = channel();
         let (sender, told) = channel();
         commands.send(Command::Assign(policy())).unwrap();

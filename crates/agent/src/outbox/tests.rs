@@ -17,6 +17,7 @@ fn signal(object: &str) -> Noticed {
         severity: Severity::High,
         summary: "full".to_owned(),
         at: NOW,
+        backlog: false,
     }
 }
 

@@ -30,7 +30,8 @@ impl Runner {
                     self.lost(&Counts::from([(source.to_owned(), dropped)]));
                 }
             }
-            Observation::Cursor(cursor) => self.cursor.pending = Some(cursor),
+            Observation::Cursor(cursor) => self.keep.cursor = Some(cursor),
+            Observation::Passed(passed) => self.passed(passed),
             Observation::Problem(text) => self.problem(Class::Bug, &text, None),
         }
     }

@@ -83,12 +83,16 @@ pub struct Noticed {
     pub severity: Severity,
     pub summary: String,
     pub at: Timestamp,
+    /// Whether the observer's first look at the asset found it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub backlog: bool,
 }
 
 impl Noticed {
     /// The signal that this is on an asset with these labels.
     pub fn on(self, asset: AssetId, labels: Labels, backlog: bool) -> Signal {
-        let Noticed { kind, subject, object, state, severity, summary, at } = self;
+        let Noticed { kind, subject, object, state, severity, summary, at, backlog: found } = self;
+        let backlog = backlog || found;
         Signal { kind, subject, asset, object, state, severity, labels, summary, at, backlog }
     }
 }

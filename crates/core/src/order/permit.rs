@@ -119,7 +119,7 @@ pub fn check(fix: &Fix, host: &Host) -> Result<(), Denied> {
             if word.starts_with(OWN_PACKAGES) {
                 return Err(Denied::Own(word.clone()));
             }
-            *installed || !list::GUARDS.iter().any(|guard| word == guard)
+            *installed || !list::GUARDS.contains(&word.as_str())
         }
         Fix::Unit { name: word, enabled } => {
             named(word)?;
@@ -128,7 +128,7 @@ pub fn check(fix: &Fix, host: &Host) -> Result<(), Denied> {
             }
             let (stem, kind) = word.rsplit_once('.').unwrap_or((word, "service"));
             // systemd.special(7): to start a target is to stop the host, or to bring it up as another one.
-            kind != "target" && (*enabled || !list::GUARDS.iter().any(|guard| stem == *guard))
+            kind != "target" && (*enabled || !list::GUARDS.contains(&stem))
         }
     };
     let name = name(fix);

@@ -131,7 +131,11 @@ async fn accept(
     let policy = state.policies.applying(asset, |policy| holds(policy, &report)).await?;
     // Signals of a first report are backlog; most reports have none, and need not ask.
     let first = !report.signals.is_empty() && state.store.asset_standing(asset.number).await?.is_none();
-    let noticed = report.signals.into_iter().map(|noticed| noticed.on(asset.id, asset.labels(), first));
+    let noticed = report.signals.into_iter().map(|mut noticed| {
+        // A match is an event: it is no state that the agent may have found.
+        noticed.backlog &= noticed.kind == Kind::Health;
+        noticed.on(asset.id, asset.labels(), first)
+    });
     let mut signals: Vec<Signal> = noticed.map(|signal| named(&policy, signal, now)).collect();
     for (source, loss) in report.loss.iter().filter(|(_, loss)| loss.dropped > 0) {
         let (name, all) = (&asset.name, loss.seen.max(loss.dropped));
