@@ -153,6 +153,7 @@ fn take_in(
         *formats.entry(one.source.format).or_default() |= matches!(one.outcome, Outcome::Updated { .. });
     }
     for (format, is_new) in formats {
+        let at = current_at(&fetched, format, at);
         if !is_new {
             Library::confirm(library, at, |feed| publishes(format, feed))?;
             continue;
@@ -172,6 +173,13 @@ fn take_in(
         synced.push(Synced { source, url, outcome: one.outcome });
     }
     Ok(synced)
+}
+
+/// Since when the feeds of a format are current. Several sources may have one format, and a feed does not say
+/// which of them it is from: all are as old as what the last of them confirmed.
+fn current_at(fetched: &[Fetched], format: Format, at: Timestamp) -> Timestamp {
+    let silent = fetched.iter().filter(|one| one.source.format == format && one.state.is_none());
+    silent.filter_map(|one| one.place.state().confirmed_at).min().map_or(at, |confirmed| confirmed.min(at))
 }
 
 /// What the import made of what was fetched. What it did not take is fetched again next time.

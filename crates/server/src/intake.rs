@@ -158,7 +158,12 @@ impl Intake {
     /// Who is at the other end, where a person has let it in or nobody has to.
     async fn admitted(&self, connection: &Connection) -> Result<Asset, Problem> {
         let asset = self.agent(connection).await?;
-        if asset.life == Life::Quarantined { Err(waits(&asset)) } else { Ok(asset) }
+        if asset.life != Life::Quarantined {
+            return Ok(asset);
+        }
+        // It waits, and is there: once it is let in, nobody misses it.
+        self.last_seen.heard(asset.number, self.ambient.now());
+        Err(waits(&asset))
     }
 
     /// The same, read anew, with where its reports stand.

@@ -180,6 +180,30 @@ async fn a_source_that_gives_nothing_is_unknown_since_the_first_time_and_what_wa
 }
 
 #[tokio::test]
+async fn what_a_silent_source_may_have_given_grows_old_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, two) = (
+        Source::start(Says::Text("\"1\"", tracker(9))).await,
+        Source::start(Says::Text("\"1\"", tracker(9))).await,
+    );
+    let mut wanted = one.wanted("debian", folder.path());
+    let mirror = two.wanted("debian", folder.path()).sources.remove(0);
+    wanted
+        .sources
+        .push(bartizan_core::vulnerability::source::FeedSource { name: "mirror".to_owned(), ..mirror });
+    let both = async |minute| {
+        sync(&wanted, move || later(minute), Arc::new(|_: &str, _, _| {})).await.unwrap();
+        Library::open(folder.path()).unwrap().feed("debian-tracker").unwrap().imported_at
+    };
+    assert_eq!(both(0).await, T);
+    assert_eq!(both(1).await, later(1));
+    two.say(Says::Status(StatusCode::BAD_GATEWAY));
+    assert_eq!(both(2).await, later(1), "nobody can say which of the two it is from");
+    two.say(Says::Text("\"2\"", tracker(9)));
+    assert_eq!(both(3).await, later(3));
+}
+
+#[tokio::test]
 async fn a_feed_that_shrank_implausibly_is_held_back_until_somebody_insists() {
     let folder = tempfile::tempdir().unwrap();
     let source = Source::start(Says::Text("\"1\"", tracker(9))).await;

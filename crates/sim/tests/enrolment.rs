@@ -107,6 +107,7 @@ async fn a_host_that_waits_gets_nothing_counts_nowhere_and_is_let_in_by_a_person
     assert_eq!((posture.assets, posture.quarantined, posture.unknown), (0, 1, 0));
     let web = &house.app.web;
     assert_eq!(web.store.asset_standing(0).await.unwrap(), None, "nothing of it was taken");
+    assert!(web.last_seen.of(0).is_some(), "it waits and is there: once it is let in, nobody misses it");
 
     let (operator, admin) =
         (house.person("olga", Role::Operator).await, house.person("ada", Role::Admin).await);

@@ -26,12 +26,12 @@ const PROOFS_LIMIT: usize = 1_000;
 /// Answers a heartbeat. Where nothing is new, nothing is written.
 pub(super) async fn heartbeat((state, connection, body): Asked) -> Result<Response, Problem> {
     let (asset, standing) = state.checks_in(&connection).await?;
+    let now = state.ambient.now();
+    state.last_seen.heard(asset.number, now);
     if asset.life == Life::Quarantined {
         return Err(super::waits(&asset));
     }
     let beat: Heartbeat = unpack_versioned(&body)?;
-    let now = state.ambient.now();
-    state.last_seen.heard(asset.number, now);
     let wanted = match standing {
         Some(standing) if standing.root == beat.root => Vec::new(),
         // A report in flight explains a difference; it is acknowledged before the next heartbeat.

@@ -32,6 +32,9 @@ use crate::signal::own_signal;
 /// Its cursor in the log of decisions.
 const DECISIONS: &str = "acceptance/decision";
 
+/// Moved whenever an acceptance is written: what another replica wrote since they were read is not overwritten.
+const TURN: &str = "acceptance/turn";
+
 /// How far it has seen the index of each shard.
 const SEEN: &str = "acceptance/posture";
 
@@ -73,7 +76,7 @@ enum Stop {
 
 pub(super) async fn look(context: Context) -> Result<Look, Error> {
     let store = &context.store;
-    let from = store.cursor(DECISIONS, 0).await?;
+    let (from, turn) = (store.cursor(DECISIONS, 0).await?, store.cursor(TURN, 0).await?);
     let decisions = store.decisions(from, BATCH_LIMIT).await?;
     let mut work = Work::new(&context).await?;
     if let Some(last) = decisions.last() {
@@ -88,6 +91,9 @@ pub(super) async fn look(context: Context) -> Result<Look, Error> {
     let Work { mut batch, changed, now, .. } = work;
     if batch.cursors.is_empty() && changed.is_empty() {
         return Ok(Look::Done);
+    }
+    if !changed.is_empty() {
+        batch.cursors.push((TURN, 0, turn, turn + 1));
     }
     let news = !changed.is_empty() || !batch.ruled.is_empty();
     let salted = changed.into_values().map(|acceptance| (acceptance, context.ambient.random()));

@@ -23,6 +23,9 @@ use super::{Context, Error, Look};
 /// Its cursors, by log.
 const TRANSITIONS: &str = "alert/transition";
 const SIGNALS: &str = "alert/signal";
+/// Moved whenever an alert is written: what another replica wrote since the alerts were read is in none of
+/// ours, whichever log it came from.
+const TURN: &str = "alert/turn";
 /// The cursor of decisions: whoever waits for an outcome waits for this stage.
 pub const DECISIONS: &str = "alert/decision";
 
@@ -52,6 +55,7 @@ struct Work<'a> {
 
 pub(super) async fn look(context: Context) -> Result<Look, Error> {
     let store = &context.store;
+    let turn = store.cursor(TURN, 0).await?;
     let mut cursors = Vec::new();
     let mut more = Look::Done;
     let mut signals = Vec::new();
@@ -106,6 +110,9 @@ pub(super) async fn look(context: Context) -> Result<Look, Error> {
         return Ok(Look::Done);
     }
     let (changed, ruled) = (!work.changed.is_empty(), !work.ruled.is_empty());
+    if changed {
+        cursors.push((TURN, 0, turn, turn + 1));
+    }
     let places = work.places.into_iter().map(|((alert, _), place)| (alert, place)).collect();
     let batch = Batch { cursors, alerts: work.changed.into_values().collect(), places, ruled: work.ruled };
     store.commit_alerts(&batch, work.now).await?;
