@@ -1,7 +1,8 @@
 //! The end of a log file: new lines as they are written, through rotation and truncation.
 
+use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use bartizan_core::verdict::Reason;
@@ -17,24 +18,31 @@ pub const LINE_BYTES_LIMIT: usize = 16 << 10;
 /// How far behind the end a source may fall before it skips ahead and counts the loss, in bytes.
 const BEHIND_BYTES_LIMIT: u64 = 64 << 20;
 
+/// By how many bytes before the place one knows that a file is still the one that was read.
+const KNOWN_BYTES: usize = 64;
+
 /// Follows one log file by its path.
 #[derive(Debug)]
 pub struct Tail {
     path: PathBuf,
     /// The file that is being read, and how far.
     place: Option<Place>,
+    /// That file, open: what is written to it before it is rotated away is read under whatever name it has.
+    open: Option<File>,
+    /// What stands before the place.
+    known: Vec<u8>,
     /// The line whose end has not been written yet.
     partial: Vec<u8>,
     /// Whether the rest of an overlong line is being passed over.
     skipping: bool,
 }
 
-/// A place in a file that outlives a restart: the file by its identity, not its name.
+/// A place in a file: the file by its identity, not its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    pub device: u64,
-    pub inode: u64,
-    pub offset: u64,
+struct Place {
+    device: u64,
+    inode: u64,
+    offset: u64,
 }
 
 /// What one look brought.
@@ -51,13 +59,16 @@ impl Tail {
     /// Follows `path` from its end: what stood there before is no news.
     pub fn from_end(root: &Root, path: impl Into<PathBuf>) -> Tail {
         let path = path.into();
-        let place = root.metadata(&path).ok().map(|metadata| Place::end(&metadata));
-        Tail { path, place, partial: Vec::new(), skipping: false }
-    }
-
-    /// Follows `path` from where an earlier look stopped.
-    pub fn resume(path: impl Into<PathBuf>, place: Place) -> Tail {
-        Tail { path: path.into(), place: Some(place), partial: Vec::new(), skipping: false }
+        let mut tail =
+            Tail { path, place: None, open: None, known: Vec::new(), partial: Vec::new(), skipping: false };
+        if let Ok(file) = root.open(&tail.path)
+            && let Ok(metadata) = file.metadata()
+        {
+            let place = Place::end(&metadata);
+            tail.known = before(&file, place.offset);
+            (tail.place, tail.open) = (Some(place), Some(file));
+        }
+        tail
     }
 
     /// The file's path inside the root.
@@ -65,46 +76,64 @@ impl Tail {
         &self.path
     }
 
-    /// Where to resume: the start of the line that is not whole yet.
-    pub fn place(&self) -> Option<Place> {
-        let unread = self.partial.len() as u64;
-        self.place.map(|place| Place { offset: place.offset.saturating_sub(unread), ..place })
-    }
-
     /// Whole lines that were written since the last look. A file that is not there yet has none.
     pub fn look(&mut self, root: &Root) -> Result<Look, Reason> {
-        let mut file = match root.open(&self.path) {
-            Ok(file) => file,
-            Err(crate::root::Error::Missing { .. }) => return Ok(Look::default()),
+        let mut look = Look::default();
+        let file = match root.open(&self.path) {
+            Ok(file) => Some(file),
+            Err(crate::root::Error::Missing { .. }) => None,
             Err(error) => return Err(error.reason()),
         };
-        let metadata = file.metadata().map_err(|_| Reason::Error)?;
-        let mut look = Look::default();
-        let mut place = match self.place {
-            Some(place) if place.is_in(&metadata) && place.offset <= metadata.len() => place,
-            // Rotated or truncated: the file in view is a new one. What was written to the old
-            // one after the last look is gone with its name, and a torn line with it.
-            _ => {
-                look.dropped += u64::from(!self.partial.is_empty());
-                self.partial.clear();
-                self.skipping = false;
-                Place { offset: 0, ..Place::end(&metadata) }
+        let metadata = file.as_ref().map(File::metadata).transpose().map_err(|_| Reason::Error)?;
+        let is_same = |place: Place| metadata.as_ref().is_some_and(|metadata| place.is_in(metadata));
+        if let (Some(place), Some(old)) = (self.place, self.open.take()) {
+            // What was written to it before it was rotated away, or after it lost its name.
+            self.read(old, place, &mut look)?;
+            if look.more || is_same(place) || file.is_none() {
+                return Ok(look);
             }
-        };
-        if metadata.len().saturating_sub(place.offset) > BEHIND_BYTES_LIMIT {
-            place.offset = metadata.len().saturating_sub(LOOK_BYTES_LIMIT);
+        }
+        let (Some(file), Some(metadata)) = (file, metadata) else { return Ok(look) };
+        // A new file, and a torn line went with the old one.
+        look.dropped += u64::from(!self.partial.is_empty());
+        self.begin();
+        self.read(file, Place { offset: 0, ..Place::end(&metadata) }, &mut look)?;
+        Ok(look)
+    }
+
+    /// Reads on in a file, as far as one look reads.
+    fn read(&mut self, mut file: File, mut place: Place, look: &mut Look) -> Result<(), Reason> {
+        let length = file.metadata().map_err(|_| Reason::Error)?.len();
+        // Truncated, and perhaps written to since: what came between the last look and that is gone.
+        if length < place.offset || (length > place.offset && before(&file, place.offset) != self.known) {
+            look.dropped += 1;
+            self.begin();
+            place.offset = 0;
+        }
+        if length.saturating_sub(place.offset) > BEHIND_BYTES_LIMIT {
+            place.offset = length.saturating_sub(LOOK_BYTES_LIMIT);
             self.partial.clear();
             self.skipping = true;
             look.dropped += 1;
         }
         let mut bytes = Vec::new();
         file.seek(SeekFrom::Start(place.offset)).map_err(|_| Reason::Error)?;
-        file.take(LOOK_BYTES_LIMIT).read_to_end(&mut bytes).map_err(|_| Reason::Error)?;
+        (&mut file).take(LOOK_BYTES_LIMIT).read_to_end(&mut bytes).map_err(|_| Reason::Error)?;
         place.offset += bytes.len() as u64;
-        look.more = place.offset < metadata.len();
-        self.place = Some(place);
-        self.take(&bytes, &mut look);
-        Ok(look)
+        look.more |= place.offset < length;
+        if !bytes.is_empty() || self.known.is_empty() {
+            self.known = before(&file, place.offset);
+        }
+        (self.place, self.open) = (Some(place), Some(file));
+        self.take(&bytes, look);
+        Ok(())
+    }
+
+    /// Forgets the line that was begun: it has no end any more.
+    fn begin(&mut self) {
+        self.partial.clear();
+        self.known.clear();
+        self.skipping = false;
     }
 
     fn take(&mut self, bytes: &[u8], look: &mut Look) {
@@ -131,6 +160,17 @@ impl Tail {
                 self.skipping = false;
             }
         }
+    }
+}
+
+/// The bytes before a place in a file, as far as they tell it from another.
+fn before(file: &File, offset: u64) -> Vec<u8> {
+    let count = usize::try_from(offset).unwrap_or(usize::MAX).min(KNOWN_BYTES);
+    let mut bytes = vec![0; count];
+    // What can't be read is another file's for sure.
+    match file.read_exact_at(&mut bytes, offset - count as u64) {
+        Ok(()) => bytes,
+        Err(_) => Vec::new(),
     }
 }
 
@@ -212,15 +252,29 @@ mod tests {
     }
 
     #[test]
-    fn a_restart_goes_on_at_the_first_line_that_was_not_whole() {
-        let log = Log::new("");
+    fn what_was_written_before_a_rotation_is_read_after_it() {
+        let log = Log::new("old\n");
         let mut tail = Tail::from_end(&log.root, "/log");
-        log.write(b"one\ntw");
-        assert_eq!(log.lines(&mut tail), ["one"]);
-        let place = tail.place().unwrap();
-        log.write(b"o\n");
-        let mut resumed = Tail::resume("/log", place);
-        assert_eq!(log.lines(&mut resumed), ["two"]);
+        log.write(b"last\n");
+        std::fs::rename(log.folder.path().join("log"), log.folder.path().join("log.1")).unwrap();
+        log.write(b"new\n");
+        let look = tail.look(&log.root).unwrap();
+        assert_eq!((look.lines, look.dropped), (vec!["last".to_owned(), "new".to_owned()], 0));
+        // Between the two names there is none, and what is written then counts, too.
+        std::fs::rename(log.folder.path().join("log"), log.folder.path().join("log.2")).unwrap();
+        let path = log.folder.path().join("log.2");
+        OpenOptions::new().append(true).open(path).unwrap().write_all(b"late\n").unwrap();
+        assert_eq!(log.lines(&mut tail), ["late"]);
+    }
+
+    #[test]
+    fn a_file_that_was_truncated_and_has_grown_past_its_place_is_read_anew_and_that_is_counted() {
+        let log = Log::new("one\ntwo\n");
+        let mut tail = Tail::from_end(&log.root, "/log");
+        std::fs::write(log.folder.path().join("log"), "three\nfour\nfive\n").unwrap();
+        let look = tail.look(&log.root).unwrap();
+        assert_eq!(look.lines, ["three", "four", "five"]);
+        assert_eq!(look.dropped, 1, "what came before it was truncated is gone");
     }
 
     #[test]
