@@ -27,6 +27,8 @@ enum Verb {
     Show(One),
     /// Open an incident by hand.
     Open(Open),
+    /// Say that you work on an incident and on its open alerts; it is yours where it was nobody's.
+    Acknowledge(Doing),
     /// Give an incident to somebody; to yourself where nobody is named.
     Assign(Assign),
     /// Judge an incident's severity anew, on its three axes.
@@ -184,6 +186,7 @@ pub(crate) fn run(arguments: Arguments, client: Option<&Path>) -> Result<Answer,
             };
             told(arguments.output, done)?;
         }
+        Verb::Acknowledge(doing) => act(&client, &doing, "acknowledge", &json!({}))?,
         Verb::Assign(arguments) => {
             act(&client, &arguments.doing, "assign", &json!({"person": arguments.person}))?;
         }

@@ -45,6 +45,9 @@ pub struct Incident {
     pub alerts: BTreeSet<AlertId>,
     pub owner: Option<PersonId>,
     pub opened_at: Timestamp,
+    /// When somebody first said that they work on it.
+    #[serde(default)]
+    pub acknowledged_at: Option<Timestamp>,
     pub state: State,
     /// How many entries its timeline has: the number of the next one. Whoever writes from an
     /// older look writes a number that is taken.
@@ -84,6 +87,7 @@ pub struct Entry {
 pub enum Happened {
     Opened { title: String },
     TookIn { alert: AlertId },
+    Acknowledged,
     Assigned { to: PersonId },
     Rated { rating: Rating, reason: String },
     Advanced { from: Stage, to: Stage },
@@ -98,6 +102,10 @@ pub enum Event {
     Joined {
         alert: AlertId,
         rating: Rating,
+    },
+    /// Somebody works on it, and owns it where nobody does.
+    Acknowledged {
+        by: PersonId,
     },
     Assigned {
         by: PersonId,
@@ -141,6 +149,8 @@ pub enum Refusal {
     NoSuchStep { from: Stage, to: Stage },
     #[error("an incident in `{0}` can't be closed: stabilise it first, or assess it and say that it is none")]
     TooEarly(Stage),
+    #[error("it is acknowledged already; its timeline says by whom")]
+    AlreadyAcknowledged,
     #[error("they own it already")]
     AlreadyOwner,
     #[error("the alert belongs to it already")]
@@ -164,6 +174,7 @@ impl Refusal {
             Refusal::Closed
             | Refusal::NoSuchStep { .. }
             | Refusal::TooEarly(_)
+            | Refusal::AlreadyAcknowledged
             | Refusal::AlreadyOwner
             | Refusal::AlreadyIn => Class::Conflict,
         }
@@ -207,6 +218,7 @@ fn begin(
         alerts: BTreeSet::new(),
         owner: by,
         opened_at: now,
+        acknowledged_at: by.map(|_| now),
         state: State::Open { stage: Stage::Detect },
         entries: 0,
     };
@@ -236,12 +248,22 @@ pub fn step(incident: &Incident, event: &Event, now: Timestamp) -> Outcome {
             next.rating = next.rating.worse(*rating);
             Ok(take(next, None, *alert, now))
         }
+        Event::Acknowledged { by } => {
+            if incident.acknowledged_at.is_some() {
+                return Err(Refusal::AlreadyAcknowledged);
+            }
+            Ok(acknowledge(next, *by, now))
+        }
         Event::Assigned { by, to } => {
             if incident.owner == Some(*to) {
                 return Err(Refusal::AlreadyOwner);
             }
             next.owner = Some(*to);
-            Ok(write(next, Some(*by), Happened::Assigned { to: *to }, now))
+            let (next, mut commands) = write(next, Some(*by), Happened::Assigned { to: *to }, now);
+            // Who takes it works on it; who is given it has yet to say so.
+            let (next, more) = if by == to { acknowledge(next, *by, now) } else { (next, Vec::new()) };
+            commands.extend(more);
+            Ok((next, commands))
         }
         Event::Rated { by, rating, reason } => {
             said("a reason", reason, TEXT_CHARACTERS_LIMIT)?;
@@ -254,9 +276,11 @@ pub fn step(incident: &Incident, event: &Event, now: Timestamp) -> Outcome {
                 return Err(Refusal::NoSuchStep { from: stage, to: *to });
             }
             // Nobody works on what nobody owns: whoever moves it first owns it.
-            next.owner = next.owner.or(Some(*by));
+            let (mut next, mut commands) = acknowledge(next, *by, now);
             next.state = State::Open { stage: *to };
-            Ok(write(next, Some(*by), Happened::Advanced { from: stage, to: *to }, now))
+            let (next, more) = write(next, Some(*by), Happened::Advanced { from: stage, to: *to }, now);
+            commands.extend(more);
+            Ok((next, commands))
         }
         Event::Noted { by, text } => {
             said("a note", text, TEXT_CHARACTERS_LIMIT)?;
@@ -271,6 +295,22 @@ pub fn step(incident: &Incident, event: &Event, now: Timestamp) -> Outcome {
             Ok(write(next, Some(*by), Happened::Closed { reason: reason.clone() }, now))
         }
     }
+}
+
+/// Writes that somebody works on it, where nobody has said so, and whose it is, where it was nobody's.
+fn acknowledge(mut incident: Incident, by: PersonId, now: Timestamp) -> (Incident, Vec<Command>) {
+    let mut commands = Vec::new();
+    if incident.acknowledged_at.is_none() {
+        incident.acknowledged_at = Some(now);
+        (incident, commands) = write(incident, Some(by), Happened::Acknowledged, now);
+    }
+    if incident.owner.is_none() {
+        incident.owner = Some(by);
+        let (owned, more) = write(incident, Some(by), Happened::Assigned { to: by }, now);
+        incident = owned;
+        commands.extend(more);
+    }
+    (incident, commands)
 }
 
 fn take(
@@ -328,6 +368,7 @@ impl Happened {
         match self {
             Happened::Opened { .. } => "opened",
             Happened::TookIn { .. } => "took_in",
+            Happened::Acknowledged => "acknowledged",
             Happened::Assigned { .. } => "assigned",
             Happened::Rated { .. } => "rated",
             Happened::Advanced { .. } => "advanced",

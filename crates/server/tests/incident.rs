@@ -184,6 +184,12 @@ async fn an_alert_opens_an_incident_that_people_walk_to_its_end() {
     assert_eq!(auditor.get("/incidents").await["incidents"][0]["stage"], "detect");
     let (status, _) = responder.post(&format!("{path}/advance"), json!({"stage": "stabilise"})).await;
     assert_eq!(status, 409, "no stage is left out");
+    let (status, _) = auditor.post(&format!("{path}/acknowledge"), json!({})).await;
+    assert_eq!(status, 403);
+    assert_eq!(responder.post(&format!("{path}/acknowledge"), json!({})).await.0, 200);
+    let alerts = house.app.web.store.alerts(true, 10).await.unwrap();
+    assert!(alerts.iter().all(|alert| alert.acknowledged.is_some()), "who works on it works on its alerts");
+    assert_eq!(responder.post(&format!("{path}/acknowledge"), json!({})).await.0, 409, "it is somebody's");
     for stage in ["assess", "diagnose", "stabilise", "diagnose", "stabilise"] {
         let (status, answer) = responder.post(&format!("{path}/advance"), json!({"stage": stage})).await;
         assert_eq!((status, &answer["state"]), (200, &json!("accepted")), "{stage}: {answer}");
@@ -203,8 +209,8 @@ async fn an_alert_opens_an_incident_that_people_walk_to_its_end() {
         .iter()
         .map(|entry| entry["happened"].as_str().unwrap())
         .collect();
-    let expected =
-        ["opened", "took_in", "advanced", "advanced", "advanced", "advanced", "advanced", "closed"];
+    let taken = ["opened", "took_in", "acknowledged", "assigned"];
+    let expected: Vec<&str> = taken.into_iter().chain(["advanced"; 5]).chain(["closed"]).collect();
     assert_eq!(happened, expected);
     assert!(auditor.get("/incidents").await["incidents"].as_array().unwrap().is_empty());
     house.app.stop().await;

@@ -249,7 +249,7 @@ fn the_lead_takes_an_incident_on_and_walks_it_to_its_end() {
         page.until("location.pathname.startsWith('/incidents/')").await.unwrap();
         let owner = "[...document.querySelectorAll('.facts > div')].some(fact => \
                      fact.innerText.startsWith('Owner') && fact.innerText.includes('Mira'))";
-        tour.press("Take it on").await;
+        tour.press("Acknowledge").await;
         page.until(owner).await.unwrap();
         for stage in ["assess", "diagnose", "stabilise"] {
             tour.press(&format!("Advance to {stage}")).await;

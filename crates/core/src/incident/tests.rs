@@ -80,7 +80,7 @@ fn it_goes_back_from_stabilise_to_diagnose_and_closes_with_a_reason() {
     assert_eq!(step(&incident, &close(" "), NOW).unwrap_err(), Refusal::Missing("a reason"));
     let closed = step(&incident, &close("the host was rebuilt"), NOW).unwrap().0;
     assert!(!closed.is_open());
-    assert_eq!(closed.entries, 8);
+    assert_eq!(closed.entries, 10, "with who works on it, and whose it is");
     let again = Event::Noted { by: person(1), text: "late".to_owned() };
     assert_eq!(step(&closed, &again, NOW).unwrap_err(), Refusal::Closed);
 }
@@ -221,4 +221,31 @@ proptest! {
             incident = next;
         }
     }
+}
+
+#[test]
+fn whoever_acknowledges_or_moves_it_first_works_on_it_and_owns_it_and_the_timeline_says_so() {
+    let happened = |commands: &[Command]| -> Vec<&'static str> {
+        let entries = commands.iter().filter_map(|command| match command {
+            Command::Write(entry) => Some(entry.happened.as_str()),
+            Command::Take(_) => None,
+        });
+        entries.collect()
+    };
+    let fresh = opened();
+    let (taken, commands) = step(&fresh, &Event::Acknowledged { by: person(1) }, NOW).unwrap();
+    assert_eq!(happened(&commands), ["acknowledged", "assigned"]);
+    assert_eq!((taken.owner, taken.acknowledged_at), (Some(person(1)), Some(NOW)));
+    let again = step(&taken, &Event::Acknowledged { by: person(2) }, NOW);
+    assert_eq!(again.unwrap_err(), Refusal::AlreadyAcknowledged);
+
+    let moved = Event::Advanced { by: person(2), to: Stage::Assess };
+    assert_eq!(happened(&step(&fresh, &moved, NOW).unwrap().1), ["acknowledged", "assigned", "advanced"]);
+    assert_eq!(happened(&step(&taken, &moved, NOW).unwrap().1), ["advanced"]);
+
+    let given = Event::Assigned { by: person(1), to: person(2) };
+    let (given, commands) = step(&fresh, &given, NOW).unwrap();
+    assert_eq!((happened(&commands), given.acknowledged_at), (vec!["assigned"], None));
+    let (said, commands) = step(&given, &Event::Acknowledged { by: person(2) }, NOW).unwrap();
+    assert_eq!((happened(&commands), said.owner), (vec!["acknowledged"], Some(person(2))));
 }

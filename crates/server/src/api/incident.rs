@@ -42,6 +42,8 @@ pub struct Row {
     pub stage: String,
     pub owner: Option<String>,
     pub opened_at: String,
+    /// When somebody first said that they work on it.
+    pub acknowledged_at: Option<String>,
     /// The rule that opened it; none where a person did.
     pub rule: Option<String>,
     /// How many alerts belong to it.
@@ -68,7 +70,7 @@ pub struct Told {
     pub at: String,
     /// Who did it; none where a rule did.
     pub by: Option<String>,
-    /// `opened`, `took_in`, `assigned`, `rated`, `advanced`, `noted` or `closed`.
+    /// `opened`, `took_in`, `acknowledged`, `assigned`, `rated`, `advanced`, `noted` or `closed`.
     pub happened: String,
     /// What it was: a title, an alert, a person, a stage, or what somebody wrote.
     pub text: String,
@@ -137,6 +139,7 @@ pub(super) fn shapes() -> Vec<Shape> {
         Shape::get::<List>("/api/v1/incidents").query::<Filter>(),
         Shape::get::<Described>("/api/v1/incidents/{incident}"),
         Shape::post::<Opened>("/api/v1/incidents").body::<Wanted>(),
+        Shape::post::<Ruled>("/api/v1/incidents/{incident}/acknowledge"),
         Shape::post::<Ruled>("/api/v1/incidents/{incident}/assign").body::<Owner>(),
         Shape::post::<Ruled>("/api/v1/incidents/{incident}/rate").body::<Judged>(),
         Shape::post::<Ruled>("/api/v1/incidents/{incident}/advance").body::<Next>(),
@@ -189,6 +192,18 @@ fn responsible() -> Vec<Route> {
                 |State(web): State<Web>, Extension(person): Extension<Person>, Body(wanted): Body<Wanted>| async move {
                     let opened: Answer<Opened> = open(&web, &person, wanted).await.map(Json);
                     opened
+                },
+            ),
+        ),
+        act(
+            "/api/v1/incidents/{incident}/acknowledge",
+            "Say that you work on an incident and on its open alerts; it is yours where it was nobody's.",
+            post(
+                |State(web): State<Web>,
+                 Extension(person): Extension<Person>,
+                 Path(incident): Path<String>| async move {
+                    let ruled: Answer<Ruled> = acknowledge(&web, &person, &incident).await.map(Json);
+                    ruled
                 },
             ),
         ),
@@ -285,6 +300,7 @@ async fn row(web: &Web, incident: &Incident) -> Result<Row, Problem> {
         stage: incident.stage_word().to_owned(),
         owner,
         opened_at: incident.opened_at.to_string(),
+        acknowledged_at: incident.acknowledged_at.map(|at| at.to_string()),
         rule: incident.origin.as_ref().map(|origin| origin.rule.clone()),
         alerts: incident.alerts.len(),
     })
@@ -337,6 +353,7 @@ async fn told(web: &Web, entry: Entry) -> Result<Told, Problem> {
     let text = match entry.happened {
         Happened::Opened { title } => title,
         Happened::TookIn { alert } => alert.to_string(),
+        Happened::Acknowledged => String::new(),
         Happened::Assigned { to } => name(web, to).await?,
         Happened::Rated { rating, reason } => format!("{}: {reason}", rating.level()),
         Happened::Advanced { from, to } => format!("{from} → {to}"),
@@ -360,6 +377,24 @@ pub(crate) async fn open(web: &Web, person: &Person, wanted: Wanted) -> Result<O
     let details = value(&Opening { title: wanted.title, alert })?;
     let ruled = decide_with(web, person, Act { details, ..Act::new("incident.open", &id) }).await?;
     Ok(Opened { id, ruled })
+}
+
+/// Says that a person works on an incident, and so on its open alerts that nobody took on.
+pub(crate) async fn acknowledge(web: &Web, person: &Person, incident: &str) -> Result<Ruled, Problem> {
+    let ruled = decide_with(web, person, Act::new("incident.acknowledge", incident)).await?;
+    let held = match incident.parse::<IncidentId>() {
+        Ok(id) => web.store.incident(id).await?,
+        Err(_) => None,
+    };
+    for alert in held.iter().flat_map(|held| &held.alerts) {
+        match super::alert::acknowledge(web, person, &alert.to_string()).await {
+            Ok(_) => {}
+            // Somebody took it on already, or it has ended: either is well.
+            Err(problem) if problem.class() == Class::Conflict => {}
+            Err(problem) => return Err(problem),
+        }
+    }
+    Ok(ruled)
 }
 
 /// Gives an incident to somebody; to whoever asks where nobody is named.

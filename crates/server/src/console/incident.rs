@@ -102,6 +102,7 @@ pub(super) fn routes() -> Vec<Route> {
         page("/incidents/new", RESPONDERS, get(new)),
         page("/incidents/{incident}", READERS, get(one)),
         does("/incidents", post(open)),
+        does("/incidents/{incident}/acknowledge", post(acknowledge)),
         does("/incidents/{incident}/assign", post(assign)),
         does("/incidents/{incident}/rate", post(rate)),
         does("/incidents/{incident}/advance", post(advance)),
@@ -186,6 +187,15 @@ async fn open(
     let wanted = Wanted { title, alert: Some(alert).filter(|alert| !alert.is_empty()) };
     let opened = incident::open(&web, &person, wanted).await?;
     Ok(act::back(&path(&opened.id), &opened.ruled))
+}
+
+async fn acknowledge(
+    State(web): State<Web>,
+    Extension(person): Extension<Person>,
+    Path(incident): Path<String>,
+) -> Answer {
+    let ruled = incident::acknowledge(&web, &person, &incident).await?;
+    Ok(act::back(&path(&incident), &ruled))
 }
 
 async fn assign(

@@ -241,6 +241,7 @@ impl Work<'_> {
             return Ok(incident::open(id, &opening.title, by, alert.as_ref(), at)?);
         }
         let event = match verb {
+            "acknowledge" => Event::Acknowledged { by },
             "assign" => {
                 Event::Assigned { by, to: self.responder(details::<Assignment>(decision)?.to).await? }
             }

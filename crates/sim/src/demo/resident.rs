@@ -1,6 +1,7 @@
 //! One simulated host at work: it checks in at the server's pace, follows its policy, and does what
 //! its story says.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -228,8 +229,9 @@ impl Resident {
             empty => {
                 let documents = self.documents.iter().filter(|document| document.kind == "Health");
                 let health: Result<Vec<Health>, _> = documents.map(Health::from_document).collect();
-                let mut watch = health::Watch::default();
-                watch.assign(&health?);
+                // It was well when the demo began.
+                let mut watch = health::Watch::new(Some(BTreeSet::new()));
+                watch.assign(&health?, now);
                 empty.insert(watch)
             }
         };
