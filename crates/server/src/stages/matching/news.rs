@@ -16,6 +16,10 @@ const STAGE: &str = "matching/news";
 /// Changes looked at in one go.
 const CHANGES_BATCH: usize = 500;
 
+/// From how many pairs of a host and a vulnerability on a look takes in no further change: each costs some
+/// hundred bytes until it is told.
+const PAIRS_LIMIT: usize = 100_000;
+
 /// Signals appended in one transaction: what else is written waits for no more than these.
 const SIGNALS_BATCH: usize = 2_000;
 
@@ -29,10 +33,11 @@ pub(super) async fn look(context: &Context) -> Result<Look, Error> {
     }
     let mut changes = store.match_changes(from, CHANGES_BATCH).await?;
     changes.retain(|change| change.seq < counted);
-    let Some(last) = changes.last() else { return Ok(Look::Done) };
-    let cursor = (STAGE, 0, from, last.seq + 1);
+    let Some(last) = changes.last().map(|change| change.seq) else { return Ok(Look::Done) };
     let whole = changes.len() == CHANGES_BATCH;
-    let signals = told(context, &changes).await?;
+    let (signals, passed) = told(context, &changes).await?;
+    let passed = passed.unwrap_or(last);
+    let cursor = (STAGE, 0, from, passed + 1);
     // A crash between two of these tells the first again; an alert knows whom it has.
     let mut batches = signals.chunks(SIGNALS_BATCH).peekable();
     if batches.peek().is_none() {
@@ -45,15 +50,20 @@ pub(super) async fn look(context: &Context) -> Result<Look, Error> {
         }
         context.nudges.alert();
     }
-    Ok(if whole { Look::More } else { Look::Done })
+    Ok(if whole || passed < last { Look::More } else { Look::Done })
 }
 
 /// What moved on each host, by vulnerability and source package.
 type OnHosts<'a> = BTreeMap<(AssetNumber, &'a str, &'a str), &'a Moved>;
 
-async fn told(context: &Context, changes: &[Change]) -> Result<Vec<(AssetNumber, Signal)>, Error> {
+/// The signals that changes are, and up to which change where that is not the last.
+async fn told(
+    context: &Context,
+    changes: &[Change],
+) -> Result<(Vec<(AssetNumber, Signal)>, Option<i64>), Error> {
     // One signal for each host, vulnerability and source package, however many builds of it a host has.
     let mut moved = OnHosts::new();
+    let mut passed = None;
     for change in changes.iter().filter(|change| !change.first) {
         let news: Vec<&Moved> =
             change.moved.iter().filter(|moved| moved.was.is_some() != moved.is.is_some()).collect();
@@ -68,6 +78,10 @@ async fn told(context: &Context, changes: &[Change]) -> Result<Vec<(AssetNumber,
                     *held = news;
                 }
             }
+        }
+        if moved.len() >= PAIRS_LIMIT {
+            passed = Some(change.seq);
+            break;
         }
     }
     spare(context, &mut moved).await?;
@@ -84,7 +98,7 @@ async fn told(context: &Context, changes: &[Change]) -> Result<Vec<(AssetNumber,
         };
         Some((host, signal(asset, source, name, told, state, now)))
     });
-    Ok(signals.collect())
+    Ok((signals.collect(), passed))
 }
 
 /// Leaves out what went from one build of a host while another build of that source there still has it.
