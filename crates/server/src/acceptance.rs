@@ -19,6 +19,8 @@ use bartizan_store::vulnerability::{Filter, PAGE_LIMIT};
 use bartizan_store::{Error, Store};
 use roaring::RoaringBitmap;
 
+use crate::stale::Overlay;
+
 /// The most pairs of vulnerability and source package that a scope which names no vulnerability is held against.
 const PAIRS_LIMIT: usize = 1_000_000;
 
@@ -131,19 +133,23 @@ impl<'a> Look<'a> {
     }
 
     /// How a control stands on these assets together: it fails where it fails anywhere, and holds
-    /// where it holds everywhere.
+    /// where it holds everywhere. Where an asset is absent nobody sees that it holds.
     pub async fn control(
         &self,
         baseline: &str,
         rule: &str,
         assets: &RoaringBitmap,
+        overlay: &Overlay,
     ) -> Result<Verdict, Error> {
         let numbers = self.numbers(baseline, rule).await?;
         if !self.plane(&numbers, Plane::NotMet).await?.is_disjoint(assets) {
             return Ok(Verdict::NotMet);
         }
         let met = self.plane(&numbers, Plane::Met).await?;
-        let Some(unseen) = (assets - &met).min() else { return Ok(Verdict::Met) };
+        let Some(unseen) = (assets - &met).min() else {
+            let stale = !overlay.absent().is_disjoint(assets);
+            return Ok(if stale { Verdict::Unknown(Reason::Stale) } else { Verdict::Met });
+        };
         let record = self.store.record(unseen).await?;
         let standing = numbers.iter().find_map(|number| record.standing(*number));
         Ok(match standing.map(|standing| standing.verdict) {

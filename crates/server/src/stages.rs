@@ -118,7 +118,9 @@ pub async fn start(context: &Context, tasks: &Tasks) {
     let stop = tasks.stopped();
     spawn("posture", context, tasks, &stop, |bells| &bells.posture, posture::look).await;
     spawn("matching", context, tasks, &stop, |bells| &bells.matching, matching::look).await;
-    spawn("acceptance", context, tasks, &stop, |bells| &bells.acceptance, acceptance::look).await;
+    let memory = acceptance::Memory::default();
+    let acceptances = move |context| acceptance::look(context, Arc::clone(&memory));
+    spawn("acceptance", context, tasks, &stop, |bells| &bells.acceptance, acceptances).await;
     spawn("alert", context, tasks, &stop, |bells| &bells.alert, alert::look).await;
     spawn("asset", context, tasks, &stop, |bells| &bells.asset, asset::look).await;
     spawn("change", context, tasks, &stop, |bells| &bells.change, change::look).await;

@@ -10,6 +10,7 @@ use bartizan_core::time::Timestamp;
 use bartizan_core::verdict::{Reason, Verdict};
 use bartizan_store::posture::count::Standings;
 use bartizan_store::{Error, Store};
+use roaring::RoaringBitmap;
 
 /// The overlay as it is now; the absence stage alone writes it.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +19,8 @@ pub struct Stale(Arc<RwLock<Arc<Overlay>>>);
 /// The absent assets, and what of theirs was met.
 #[derive(Clone, Debug, Default)]
 pub struct Overlay {
+    /// Counts its changes.
+    version: u64,
     assets: BTreeMap<AssetNumber, Absent>,
     /// On how many of them each subject was met.
     met: BTreeMap<SubjectNumber, u64>,
@@ -58,6 +61,7 @@ impl Stale {
         let mut held = self.0.write().unwrap_or_else(PoisonError::into_inner);
         // Whoever reads it meanwhile keeps it as it was.
         let overlay = Arc::make_mut(&mut held);
+        overlay.version += 1;
         for number in went.iter().chain(fresh.iter().map(|(number, _)| number)) {
             overlay.remove(*number);
         }
@@ -79,6 +83,16 @@ impl Overlay {
                 *count = count.saturating_sub(1);
             }
         }
+    }
+
+    /// Counts its changes: whoever looks at it again knows by that whether it is another one.
+    pub const fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Who is absent.
+    pub fn absent(&self) -> RoaringBitmap {
+        self.assets.keys().copied().collect()
     }
 
     /// Since when what an asset tells is stale; none where it is heard of.

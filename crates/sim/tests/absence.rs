@@ -13,7 +13,8 @@ use bartizan_core::monitoring::alert::{Alert, Stage};
 use bartizan_core::monitoring::signal::Kind;
 use bartizan_core::order::{self, Ending};
 use bartizan_core::time::Timestamp;
-use bartizan_core::verdict::Verdict;
+use bartizan_core::verdict::{Reason, Verdict};
+use bartizan_server::acceptance;
 use bartizan_server::ambient::Ambient;
 use bartizan_server::api::enrolment::{self, Wanted};
 use bartizan_server::intake::Pacing;
@@ -115,7 +116,14 @@ async fn what_was_met_on_a_silent_host_is_unknown_until_it_is_heard_again() {
     figures(&app, None, (0, 1)).await;
     let asset = app.web.store.asset(quiet.asset()).await.unwrap().unwrap();
     assert!(app.web.stale.read().since(asset.number).is_some());
+    // As the control of a risk that somebody accepted, it is seen by nobody either.
+    let control = async || {
+        let (index, overlay) = (acceptance::Look::new(&app.web.store), app.web.stale.read());
+        index.control("b", "r", &[asset.number].into(), &overlay).await.unwrap()
+    };
+    assert_eq!(control().await, Verdict::Unknown(Reason::Stale));
     figures(&app, Some(&quiet), (1, 0)).await;
+    assert_eq!(control().await, Verdict::Met);
     app.stop().await;
 }
 

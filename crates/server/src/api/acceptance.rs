@@ -343,7 +343,8 @@ async fn taken_in(web: &Web, scope: &Scope, rule: Option<(&str, &str)>) -> Resul
     preview.findings.truncate(FINDINGS_LIMIT);
     preview.assets = assets.len();
     if let Some((baseline, rule)) = rule.filter(|_| !assets.is_empty()) {
-        preview.control_stands = Some(look.control(baseline, rule, &assets).await?.to_string());
+        preview.control_stands =
+            Some(look.control(baseline, rule, &assets, &web.stale.read()).await?.to_string());
     }
     Ok(preview)
 }

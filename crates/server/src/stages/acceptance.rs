@@ -5,6 +5,8 @@
 //! alert for each service.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bartizan_core::acceptance::{
     self, Acceptance, Command, Control, End, Event, Flag, Observation, Proposal, State as Life,
@@ -74,8 +76,12 @@ enum Stop {
     Failed(Error),
 }
 
-pub(super) async fn look(context: Context) -> Result<Look, Error> {
+/// Which overlay of absent assets the controls were last looked at under.
+pub(super) type Memory = Arc<AtomicU64>;
+
+pub(super) async fn look(context: Context, memory: Memory) -> Result<Look, Error> {
     let store = &context.store;
+    let absent = context.stale.read().version();
     let (from, turn) = (store.cursor(DECISIONS, 0).await?, store.cursor(TURN, 0).await?);
     let decisions = store.decisions(from, BATCH_LIMIT).await?;
     let mut work = Work::new(&context).await?;
@@ -87,9 +93,10 @@ pub(super) async fn look(context: Context) -> Result<Look, Error> {
     }
     // Where nothing is accepted nobody has to look.
     let moved = !work.acceptances.is_empty() && work.moved().await?;
-    work.watch(moved).await?;
+    work.watch(moved || memory.load(Ordering::SeqCst) != absent).await?;
     let Work { mut batch, changed, now, .. } = work;
     if batch.cursors.is_empty() && changed.is_empty() {
+        memory.store(absent, Ordering::SeqCst);
         return Ok(Look::Done);
     }
     if !changed.is_empty() {
@@ -99,6 +106,7 @@ pub(super) async fn look(context: Context) -> Result<Look, Error> {
     let salted = changed.into_values().map(|acceptance| (acceptance, context.ambient.random()));
     batch.acceptances = salted.collect();
     store.commit_acceptances(&batch, now).await?;
+    memory.store(absent, Ordering::SeqCst);
     if news {
         context.nudges.acceptances_changed();
     }
@@ -159,7 +167,8 @@ impl Work<'_> {
                 let covered = self.covered(&next).await?;
                 // Where nothing is covered the control guards nothing, and says nothing.
                 if !covered.is_empty() {
-                    let verdict = self.index.control(baseline, rule, &covered).await?;
+                    let verdict =
+                        self.index.control(baseline, rule, &covered, &self.context.stale.read()).await?;
                     let seen = Observation::Control(verdict);
                     let (seen, more) = acceptance::observe(&next, seen, self.now);
                     next = seen;
