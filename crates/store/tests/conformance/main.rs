@@ -84,6 +84,7 @@ on_both! {
     who_is_disabled_has_no_session_and_no_link_any_more,
     documents_are_put_deleted_and_digested,
     alerts_and_rulings_are_one_transaction,
+    what_a_host_tells_is_kept_whatever_characters_it_holds,
     open_alerts_are_counted_and_searched_beyond_a_page,
     an_incident_its_timeline_and_its_alerts_are_one_transaction,
     an_alert_is_taken_by_one_incident_alone,

@@ -312,6 +312,23 @@ fn decision(alert: AlertId) -> Decision {
     }
 }
 
+pub(crate) async fn what_a_host_tells_is_kept_whatever_characters_it_holds(store: Store) {
+    let asset = enrol(&store, 1).await;
+    let signal = Signal { summary: "a\0b".to_owned(), ..signal(&asset) };
+    store.append_signals(&[(asset.number, signal.clone())]).await.unwrap();
+    let id = AlertId::mint(NOW, [3; 10]);
+    let Step::Opened(alert, standing) = alert::step(None, None, &signal, id, signal.at) else {
+        panic!("it opens")
+    };
+    let (object, summary) = ("/srv\0".to_owned(), signal.summary.clone());
+    let place = Place { member: signal.member_key(), asset: asset.id, object, summary, standing };
+    let cursors = vec![("alert/signal", 0, 0, 1)];
+    let batch = Batch { cursors, alerts: vec![alert], places: vec![(id, place)], ruled: Vec::new() };
+    store.commit_alerts(&batch, NOW).await.unwrap();
+    let kept = store.alert_places(id).await.unwrap().remove(0);
+    assert_eq!((kept.object.as_str(), kept.summary.as_str()), ("/srv\u{fffd}", "a\u{fffd}b"));
+}
+
 pub(crate) async fn alerts_and_rulings_are_one_transaction(store: Store) {
     let asset = enrol(&store, 1).await;
     let signal = signal(&asset);
