@@ -5,7 +5,7 @@
 //! the same table under the alert's own identifier, numbered 0: no two incidents can take it.
 
 use bartizan_core::id::{AlertId, IncidentId};
-use bartizan_core::incident::{Entry, Happened, Incident};
+use bartizan_core::incident::{Entry, Happened, Incident, Origin};
 use bartizan_core::monitoring::alert::Alert;
 use bartizan_core::time::Timestamp;
 use bartizan_ledger::entry::{Body, Salt};
@@ -56,6 +56,16 @@ impl Store {
         let sql = "SELECT body FROM incident WHERE open >= $1 ORDER BY opened_at DESC, id DESC LIMIT $2";
         let limit = limit.min(PAGE_LIMIT) as i64;
         reading.all(sql, [i64::from(open).into(), limit.into()]).await?.iter().map(read).collect()
+    }
+
+    /// The open incidents of an origin, however many others are open.
+    pub async fn open_incidents_of(&self, origin: &Origin) -> Result<Vec<Incident>, Error> {
+        let reading = self.reading("find the open incidents of a rule");
+        let sql = "SELECT body FROM incident WHERE open = 1 AND body LIKE $1";
+        let rows = reading.all(sql, [format!("%\"{}\"%", origin.group).into()]).await?;
+        let found = rows.iter().map(read).collect::<Result<Vec<Incident>, _>>()?;
+        // The group may stand in a title, too.
+        Ok(found.into_iter().filter(|incident| incident.origin.as_ref() == Some(origin)).collect())
     }
 
     /// Entries of an incident's timeline from a number on, at most [`PAGE_LIMIT`].

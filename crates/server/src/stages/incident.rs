@@ -136,7 +136,6 @@ impl Work<'_> {
             return Ok(Look::Done);
         }
         let mut after = None;
-        let mut knows_open = false;
         loop {
             let alerts = self.context.store.untaken_alerts(after, BATCH_LIMIT).await?;
             let Some(last) = alerts.last() else { return Ok(Look::Done) };
@@ -145,11 +144,9 @@ impl Work<'_> {
                 let named =
                     |rule: &&Rule| rule.environment == alert.group.environment && rule.rule.takes(alert);
                 let Some(rule) = rules.iter().find(named) else { continue };
-                if !knows_open {
-                    self.read_open().await?;
-                    knows_open = true;
-                }
-                self.take(rule, alert);
+                let origin = Origin::of(&rule.name, alert);
+                self.read_open(&origin).await?;
+                self.take(rule, origin, alert);
             }
             if self.taken.len() >= BATCH_LIMIT {
                 return Ok(Look::More);
@@ -157,19 +154,18 @@ impl Work<'_> {
         }
     }
 
-    /// The open incidents that alerts may join: the newest ones, as many as a page holds.
-    async fn read_open(&mut self) -> Result<(), Error> {
-        for incident in self.context.store.incidents(true, bartizan_store::incident::PAGE_LIMIT).await? {
+    /// The open incidents that alerts of an origin may join.
+    async fn read_open(&mut self, origin: &Origin) -> Result<(), Error> {
+        for incident in self.context.store.open_incidents_of(origin).await? {
             self.incidents.entry(incident.id).or_insert(incident);
         }
         Ok(())
     }
 
-    fn take(&mut self, rule: &Rule, alert: &Alert) {
+    fn take(&mut self, rule: &Rule, origin: Origin, alert: &Alert) {
         if self.taken.contains_key(&alert.id) {
             return;
         }
-        let origin = Origin::of(&rule.name, alert);
         let ours = |incident: &&Incident| incident.is_open() && incident.origin.as_ref() == Some(&origin);
         let joined = self.incidents.values().filter(ours).find_map(|incident| {
             let event = Event::Joined { alert: alert.id, rating: Rating::of(alert) };

@@ -461,6 +461,13 @@ pub(crate) async fn an_alert_is_taken_by_one_incident_alone(store: Store) {
     let error = store.commit_incidents(&batch, NOW).await.unwrap_err();
     assert_eq!(error.class(), bartizan_core::error::Class::Conflict);
     assert_eq!(store.incident(second.id).await.unwrap(), None);
+    let origin = Origin::of("severe", &two);
+    let id = IncidentId::mint(NOW, [9; 10]);
+    let (ruled, commands) = incident::open_by_rule(id, "it fires", origin.clone(), &two, NOW).unwrap();
+    store.commit_incidents(&written(&ruled, commands), NOW).await.unwrap();
+    assert_eq!(store.open_incidents_of(&origin).await.unwrap(), [ruled]);
+    let other = Origin::of("another", &two);
+    assert!(store.open_incidents_of(&other).await.unwrap().is_empty());
 }
 
 pub(crate) use super::asset::declared_assets_are_listed_until_they_are_retired;
