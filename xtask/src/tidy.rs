@@ -8,6 +8,7 @@ use anyhow::{Result, bail};
 mod baselines;
 mod corridors;
 mod decisions;
+mod detections;
 mod fuzz;
 mod links;
 mod text;
@@ -45,6 +46,7 @@ pub fn complaints(root: &Path) -> Result<Vec<Complaint>> {
     let files = workspace::files(root)?;
     let mut complaints = corridors::check(&workspace::rooms()?);
     complaints.extend(baselines::check(&files));
+    complaints.extend(detections::check(&files));
     complaints.extend(text::check(&files));
     complaints.extend(links::check(root, &files));
     complaints.extend(decisions::check(&files));

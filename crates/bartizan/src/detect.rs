@@ -18,6 +18,8 @@ use serde_json::{Map, Value};
 use crate::exit::{Answer, Failure};
 use crate::printer::{Format, Printer, Rows};
 
+mod canary;
+
 /// The longest line of events that is read, in bytes.
 const LINE_BYTES_LIMIT: u64 = 1 << 20;
 
@@ -37,15 +39,18 @@ pub(crate) struct Arguments {
     #[arg(long, required = true, value_name = "PATH")]
     rules: Vec<PathBuf>,
     /// The file of events; `-` reads standard input
-    #[arg(long, value_name = "FILE")]
-    events: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "canaries")]
+    events: Option<PathBuf>,
+    /// Instead of events, run the canaries that stand in NAME.example.json beside the rules
+    #[arg(long, conflicts_with = "events")]
+    canaries: bool,
     /// How the events are written
     #[arg(long, value_enum, default_value_t = Written::Json)]
     events_format: Written,
     /// Where JSON events come from, so that only its rules are tried: product=linux,service=sshd
     #[arg(long, value_parser = source, value_name = "KEY=VALUE,…")]
     source: Option<Source>,
-    /// Exit 1 when a match has at least this severity
+    /// Exit 1 when a match, or a rule that can't fire, has at least this severity
     #[arg(long, value_name = "LEVEL")]
     fail_on: Option<Severity>,
     #[arg(short, long, value_enum, default_value_t)]
@@ -75,19 +80,20 @@ struct Found {
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<Answer, Failure> {
+    let Some(path) = arguments.events.as_deref() else { return canary::run(&arguments) };
     let rules = load(&arguments.rules)?;
     let mut detector = Detector::new(&rules).map_err(Failure::invalid)?;
     let mut report = Report { rules: rules.len(), ..Report::default() };
-    let mut events = open(&arguments.events)?;
+    let mut events = open(path)?;
     let mut bytes = Vec::new();
     for number in 1.. {
         bytes.clear();
         let read = events.by_ref().take(LINE_BYTES_LIMIT + 1).read_until(b'\n', &mut bytes);
-        if read.map_err(|error| reading(&arguments.events, &error))? == 0 {
+        if read.map_err(|error| reading(path, &error))? == 0 {
             break;
         }
         if bytes.len() as u64 > LINE_BYTES_LIMIT {
-            let name = arguments.events.display();
+            let name = path.display();
             return Err(Failure::new(
                 Class::Limit,
                 format_args!("{name}:{number}: is longer than {LINE_BYTES_LIMIT} bytes"),
@@ -106,7 +112,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<Answer, Failure> {
             Err(why) => {
                 report.unreadable += 1;
                 if report.unreadable <= FAULTS_TOLD {
-                    tell(&format!("{}:{number}: {why}", arguments.events.display()));
+                    tell(&format!("{}:{number}: {why}", path.display()));
                 }
             }
         }
@@ -136,13 +142,9 @@ fn rows(report: &Report) -> Rows {
 
 fn load(paths: &[PathBuf]) -> Result<Rules, Failure> {
     let mut rules = Rules::default();
-    for path in paths {
-        let mut files = Vec::new();
-        collect(path, &mut files)?;
-        for file in files {
-            let text = std::fs::read_to_string(&file).map_err(|error| reading(&file, &error))?;
-            rules.read(&file.to_string_lossy(), &text);
-        }
+    for file in files(paths)? {
+        let text = std::fs::read_to_string(&file).map_err(|error| reading(&file, &error))?;
+        rules.read(&file.to_string_lossy(), &text);
     }
     if let Some(fault) = rules.faults().first() {
         let more = rules.faults().len() - 1;
@@ -153,11 +155,19 @@ fn load(paths: &[PathBuf]) -> Result<Rules, Failure> {
             failure
         });
     }
-    if rules.is_empty() {
-        let failure = Failure::invalid("there is no rule in what --rules names");
-        return Err(failure.hint("rules are files that end in .yml or .yaml"));
-    }
-    Ok(rules)
+    if rules.is_empty() { Err(none()) } else { Ok(rules) }
+}
+
+fn none() -> Failure {
+    let failure = Failure::invalid("there is no rule in what --rules names");
+    failure.hint("rules are files that end in .yml or .yaml")
+}
+
+/// The files of rules that these paths name.
+fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    let mut files = Vec::new();
+    paths.iter().try_for_each(|path| collect(path, &mut files))?;
+    Ok(files)
 }
 
 fn collect(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failure> {

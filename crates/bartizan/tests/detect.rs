@@ -56,6 +56,29 @@ fn a_broken_line_is_told_and_the_rest_is_looked_at() {
 }
 
 #[test]
+fn what_ships_can_fire_and_a_rule_that_can_not_or_is_not_proved_is_named() {
+    let all = detect(&["--rules", "content/detections", "--canaries", "--fail-on", "low", "-o", "json"]);
+    assert_eq!(all.status.code(), Some(0), "{}", shown(&all));
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let rule = |title: &str, level: &str| {
+        format!(
+            "title: {title}\nlevel: {level}\nlogsource: {{product: linux}}\ndetection: {{s: {{message: hello}}, condition: s}}\n"
+        )
+    };
+    std::fs::write(at("bare.yml"), rule("Bare", "medium")).unwrap();
+    std::fs::write(at("dead.yml"), rule("Dead", "high")).unwrap();
+    let canaries = r#"{"canaries": [{"rule": "Dead", "lines": ["app: goodbye"]}]}"#;
+    std::fs::write(at("dead.example.json"), canaries).unwrap();
+    let rules = folder.path().to_str().unwrap();
+    let run = |level: &str| shown(&detect(&["--rules", rules, "--canaries", "--fail-on", level]));
+    let mut told = vec![run("high")];
+    std::fs::remove_file(at("dead.yml")).unwrap();
+    told.push(run("low"));
+    insta::assert_snapshot!(told.join("\n"));
+}
+
+#[test]
 fn a_newcomer_is_told_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let empty = folder.path().to_str().unwrap();

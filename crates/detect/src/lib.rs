@@ -5,11 +5,13 @@
 //! and asks no clock; an event carries its time.
 //!
 //! Read first: [`rules::Rules`] (what was loaded, and what was refused), [`event::Event`]
-//! (what is looked at), [`detector::Detector`] (what looks).
+//! (what is looked at), [`detector::Detector`] (what looks), [`canary::Canary`] (what proves that a rule can fire).
 
+pub mod canary;
 pub mod detector;
 pub mod event;
 pub mod example;
 pub mod journal;
 pub mod rules;
+pub mod start;
 pub mod syslog;

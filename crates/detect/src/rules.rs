@@ -4,6 +4,7 @@ use bartizan_core::document::{Document, Fault};
 use bartizan_core::severity::Severity;
 use rsigma_parser::{Level, LogSource, SigmaCollection, parse_sigma_yaml};
 
+use crate::canary::{self, CANARIES_LIMIT, Canary};
 use crate::event::Source;
 
 /// The largest file of rules, in bytes.
@@ -17,6 +18,7 @@ pub const RULES_LIMIT: usize = 20_000;
 pub struct Rules {
     pub(crate) collection: SigmaCollection,
     faults: Vec<Fault>,
+    canaries: Vec<Canary>,
 }
 
 /// What a rule asks for, to tell whether any asset can feed it.
@@ -33,11 +35,13 @@ pub struct Summary {
 pub const KIND: &str = "Detection";
 
 /// The `spec` of a `Detection` document: Sigma's own YAML, as text, since Sigma has its own rules
-/// for what may stand in it.
+/// for what may stand in it; and what must make its rules match.
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
     sigma: String,
+    #[serde(default)]
+    canaries: Vec<canary::Written>,
 }
 
 impl Rules {
@@ -45,12 +49,55 @@ impl Rules {
     pub fn read_document(&mut self, document: &Document) -> Result<(), Fault> {
         let written: Written = document.spec_as()?;
         let before = self.faults.len();
+        let known = (self.collection.rules.len(), self.collection.correlations.len());
         self.read(&document.name, &written.sigma);
         match self.faults.get(before) {
-            Some(fault) => Err(document.fault("sigma", fault.message.clone())),
-            None if self.is_empty() => Err(document.fault("sigma", "holds no rule")),
+            Some(fault) => return Err(document.fault("sigma", fault.message.clone())),
+            None if self.is_empty() => return Err(document.fault("sigma", "holds no rule")),
+            None => {}
+        }
+        if written.canaries.len() > CANARIES_LIMIT {
+            let found = written.canaries.len();
+            let message = format!("has {found} canaries; the limit is {CANARIES_LIMIT}: split the document");
+            return Err(document.fault("canaries", message));
+        }
+        match self.take_canaries(written.canaries, known).into_iter().next() {
+            Some((key, message)) => Err(document.fault(&key, message)),
             None => Ok(()),
         }
+    }
+
+    /// Takes canaries of rules that were read behind those known before; gives the key and fault of each that
+    /// is none.
+    pub(crate) fn take_canaries(
+        &mut self,
+        written: Vec<canary::Written>,
+        known: (usize, usize),
+    ) -> Vec<(String, String)> {
+        let mut faults = Vec::new();
+        for (place, canary) in written.into_iter().enumerate() {
+            match canary.check(|name| self.called(name, known)) {
+                Ok(canary) => self.canaries.push(canary),
+                Err((key, message)) if key.is_empty() => faults.push((format!("canaries[{place}]"), message)),
+                Err((key, message)) => faults.push((format!("canaries[{place}].{key}"), message)),
+            }
+        }
+        faults
+    }
+
+    /// What the matches of a rule are called that has this id or title.
+    fn called(&self, name: &str, known: (usize, usize)) -> Option<String> {
+        let rules = self.collection.rules.iter().skip(known.0).map(|rule| (&rule.id, &rule.title));
+        let correlations = self.collection.correlations.iter().skip(known.1);
+        let correlations = correlations.map(|rule| (&rule.id, &rule.title));
+        let (id, title) =
+            rules.chain(correlations).find(|(id, title)| id.as_deref() == Some(name) || *title == name)?;
+        Some(id.clone().unwrap_or_else(|| title.clone()))
+    }
+
+    /// The canaries of the documents that were read.
+    pub fn canaries(&self) -> &[Canary] {
+        &self.canaries
     }
 
     /// Reads one file of rules; `file` is its name for the faults.
@@ -127,7 +174,7 @@ pub(crate) fn severity(level: Option<Level>) -> Severity {
     }
 }
 
-fn source(logsource: &LogSource) -> Source {
+pub(crate) fn source(logsource: &LogSource) -> Source {
     Source {
         product: logsource.product.clone(),
         category: logsource.category.clone(),

@@ -22,7 +22,10 @@ fn every_detection_matches_its_examples_and_passes_the_others() {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         let rules = std::fs::read_to_string(&path).unwrap();
         match std::fs::read_to_string(path.with_extension("example.json")) {
-            Ok(examples) => complaints.extend(example::run(&name, &rules, &examples)),
+            Ok(examples) => {
+                let wrong = example::run(&rules, &examples);
+                complaints.extend(wrong.iter().map(|message| format!("{name}: {message}")));
+            }
             Err(error) => complaints.push(format!("{name}: has no examples: {error}")),
         }
     }
@@ -44,5 +47,23 @@ fn an_example_that_does_not_hold_is_complained_of() {
     let rules = "title: t\nid: r\nlogsource: {product: linux}\ndetection: {s: {a: b}, condition: s}\n";
     let examples =
         r#"{"rule": "r", "source": {"product": "linux"}, "match": [[{"a": "c"}]], "pass": [[{"a": "b"}]]}"#;
-    assert_eq!(example::run("r.yml", rules, examples).len(), 2);
+    assert_eq!(example::run(rules, examples).len(), 2);
+}
+
+#[test]
+fn a_rule_without_a_canary_or_with_one_that_does_not_match_is_complained_of() {
+    let rules = "title: t\nid: r\nlevel: low\nlogsource: {product: linux}\n\
+        detection: {s: {message: hello}, condition: s}\n";
+    let with = |canaries: &str| {
+        let examples = format!(
+            r#"{{"rule": "r", "source": {{"product": "linux"}}, "match": [[{{"message": "hello"}}]],
+                "pass": [[{{"message": "b"}}]], "canaries": {canaries}}}"#
+        );
+        example::run(rules, &examples)
+    };
+    assert!(with(r#"[{"rule": "r", "lines": ["app: hello"]}]"#).is_empty());
+    assert_eq!(with("[]"), ["`r` has no canary"]);
+    assert_eq!(with(r#"[{"rule": "r", "lines": ["app: goodbye"]}]"#), ["`r` does not match its canary"]);
+    let broken = with(r#"[{"rule": "r", "lines": []}]"#);
+    assert!(broken[0].starts_with("canaries[0].lines: is empty"), "{broken:?}");
 }

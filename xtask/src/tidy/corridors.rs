@@ -22,7 +22,7 @@ const CORRIDORS: [(&str, &[&str]); 14] = [
         "bartizan",
         &["agent", "core", "detect", "feeds", "ledger", "probe", "scap", "server", "sim", "store", "wire"],
     ),
-    ("xtask", &["core", "probe"]),
+    ("xtask", &["core", "detect", "probe"]),
 ];
 
 /// Crates that would let the judgement room do more than judge.

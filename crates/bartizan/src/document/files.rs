@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bartizan_core::document::{self, Document, Fault};
+use bartizan_detect::example;
 use bartizan_server::api::document::{File, Row, check};
 use serde::Serialize;
 
 use crate::exit::Failure;
+use crate::up::content::detection;
 
 /// The most bytes that one call sends: what the server takes, less what JSON adds.
 const BYTES_LIMIT: usize = 8 << 20;
@@ -65,7 +67,7 @@ pub(crate) fn read(paths: &[PathBuf]) -> Result<Read, Failure> {
         for file in found {
             let text = std::fs::read_to_string(&file)
                 .map_err(|error| Failure::invalid(format_args!("can't read {}: {error}", file.display())))?;
-            let (name, text) = (file.display().to_string(), document_text(path, &file, text));
+            let (name, text) = (file.display().to_string(), document_text(path, &file, text)?);
             bytes += text.len();
             match document::parse(&name, &text) {
                 Ok(documents) => {
@@ -140,13 +142,20 @@ fn collect(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), Fa
     Ok(())
 }
 
-/// A document as it is written, or a Sigma rule inside of the document that carries it.
-fn document_text(named: &Path, file: &Path, text: String) -> String {
+/// A document as it is written, or a Sigma rule inside of the document that carries it, with the canaries among
+/// the examples beside it.
+fn document_text(named: &Path, file: &Path, text: String) -> Result<String, Failure> {
     let has = |key: &str| text.lines().any(|line| line.starts_with(key));
     if has("kind:") || !has("detection:") || !has("logsource:") {
-        return text;
+        return Ok(text);
     }
-    crate::up::content::detection(&detection_name(named, file), &text)
+    let beside = file.with_extension(example::EXTENSION);
+    let examples = match std::fs::read_to_string(&beside) {
+        Ok(examples) => Some(examples),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => return Err(Failure::invalid(format_args!("can't read {}: {error}", beside.display()))),
+    };
+    detection(&detection_name(named, file), &text, examples.as_deref())
 }
 
 /// The path below the folder `detections`, else below what was named: the shipped rules keep their names.
@@ -163,6 +172,24 @@ fn detection_name(named: &Path, file: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rule_brings_the_canaries_that_stand_among_its_examples() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let sigma = "title: t\nid: r\nlevel: low\nlogsource: {product: linux}\n\
+            detection: {s: {a: b}, condition: s}\n";
+        std::fs::write(at("a.yml"), sigma).unwrap();
+        let canaries = || read(&[at("a.yml")]).unwrap().documents[0].spec.get("canaries").cloned();
+        assert_eq!(canaries(), None);
+        let examples = |text: &str| std::fs::write(at("a.example.json"), text).unwrap();
+        examples(r#"{"match": [], "canaries": [{"rule": "r", "lines": ["sshd: x"]}]}"#);
+        let found = canaries().unwrap().to_canonical();
+        assert_eq!(found, r#"[{"lines":["sshd: x"],"rule":"r"}]"#);
+        examples(r#"{"canaries": [{"rule": "other", "lines": ["sshd: x"]}]}"#);
+        let refused = read(&[at("a.yml")]).unwrap_err();
+        assert!(format!("{refused:?}").contains("canaries[0].rule"), "{refused:?}");
+    }
 
     #[test]
     fn a_rule_is_called_by_its_path_below_the_detections() {

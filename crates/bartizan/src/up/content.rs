@@ -1,6 +1,7 @@
 //! The content that ships, as documents: baselines, health thresholds, detections, rules for incidents.
 
 use bartizan_core::document::{self, Document, Fault};
+use bartizan_detect::example;
 use bartizan_probe::root::{CONFIGURATION, Root};
 use bartizan_server::Reach;
 use rust_embed::Embed;
@@ -11,16 +12,20 @@ use crate::exit::Failure;
 #[folder = "$CARGO_MANIFEST_DIR/../../content"]
 #[include = "*.yaml"]
 #[include = "*.yml"]
+#[include = "detections/*.example.json"]
 struct Content;
 
 /// Every document that ships.
 pub(super) fn documents() -> Result<Vec<Document>, Failure> {
     let mut documents = Vec::new();
     for path in Content::iter() {
-        let Some(file) = Content::get(&path) else { continue };
-        let text = String::from_utf8_lossy(&file.data).into_owned();
+        let Some(text) = text(&path) else { continue };
+        if path.ends_with(example::EXTENSION) {
+            continue;
+        }
         if path.starts_with("detections/") {
-            documents.extend(parse(&path, &detection(&path, &text))?);
+            let beside = format!("{}.{}", path.trim_end_matches(".yml"), example::EXTENSION);
+            documents.extend(parse(&path, &detection(&path, &text, self::text(&beside).as_deref())?)?);
         } else {
             documents.extend(parse(&path, &text)?);
         }
@@ -28,13 +33,25 @@ pub(super) fn documents() -> Result<Vec<Document>, Failure> {
     Ok(documents)
 }
 
-/// Sigma's files stay as they are known everywhere; a document of ours carries one as text.
-pub(crate) fn detection(path: &str, sigma: &str) -> String {
+fn text(path: &str) -> Option<String> {
+    Content::get(path).map(|file| String::from_utf8_lossy(&file.data).into_owned())
+}
+
+/// Sigma's files stay as they are known everywhere; a document of ours carries one as text, and the canaries
+/// that stand among its examples.
+pub(crate) fn detection(path: &str, sigma: &str, examples: Option<&str>) -> Result<String, Failure> {
     let name = path.trim_start_matches("detections/").trim_end_matches(".yml").replace('/', "-");
+    let mut spec = serde_json::json!({"sigma": sigma});
+    if let (Some(examples), Some(spec)) = (examples, spec.as_object_mut()) {
+        let canaries = example::canaries(examples).map_err(|error| {
+            Failure::invalid(format_args!("{path}: the examples beside it can't be read: {error}"))
+        })?;
+        spec.insert("canaries".to_owned(), canaries);
+    }
     let written = serde_json::json!({
-        "kind": "Detection", "name": name, "owner": "platform", "spec": {"sigma": sigma},
+        "kind": "Detection", "name": name, "owner": "platform", "spec": spec,
     });
-    written.to_string()
+    Ok(written.to_string())
 }
 
 fn parse(path: &str, text: &str) -> Result<Vec<Document>, Failure> {
