@@ -9,6 +9,7 @@ use bartizan_core::fact::source::{Sources, Way};
 use bartizan_core::fact::{Section, Unseen};
 use bartizan_core::monitoring::signal::{Kind, Noticed, State};
 use bartizan_core::time::Timestamp;
+use bartizan_core::verdict::Reason;
 use bartizan_detect::detector::{Detector, Match};
 use bartizan_detect::event::Event;
 use bartizan_detect::{journal, syslog};
@@ -16,6 +17,8 @@ use bartizan_probe::event::journal::{Entry, Journal};
 use bartizan_probe::event::tail::Tail;
 use bartizan_probe::event::{add, logs_in_view};
 use bartizan_probe::root::Root;
+
+use crate::canary::{Sight, View};
 
 pub use bartizan_probe::event::AUTHENTICATION_LOGS;
 
@@ -101,22 +104,36 @@ impl Watch {
         }
     }
 
-    /// Says what is followed, and what can't be.
-    pub fn describe(&self, root: &Root, section: &mut Section<Sources>) {
+    /// Says what is followed, and what can't be; gives how the journal and the log files stand for rules.
+    pub fn describe(&self, root: &Root, section: &mut Section<Sources>) -> View {
+        let mut view = View::default();
         let unknown = match &self.source {
             Source::Journal(journal) => {
                 add(section, Way::Journal, "");
-                journal.unknown().into_iter().collect()
+                let unknown = journal.unknown();
+                view.journal = unknown.clone().map_or(Sight::Seen, Sight::Unread);
+                unknown.into_iter().collect()
             }
             Source::Logs(tails, journal) => {
                 let logs: Vec<&Path> = tails.iter().map(Tail::path).collect();
                 let (followed, mut unseen) = logs_in_view(root, &logs);
                 followed.iter().for_each(|path| add(section, Way::LogFile, path));
+                // A log that is not there is none that can't be read.
+                let unread = unseen.iter().find(|unseen| unseen.reason != Reason::Unseen);
+                view.files = match (followed.is_empty(), unread) {
+                    (false, _) => Sight::Seen,
+                    (true, Some(unread)) => Sight::Unread(unread.clone()),
+                    (true, None) => Sight::Absent,
+                };
+                view.journal = journal.as_ref().map_or(Sight::Absent, |unseen| {
+                    Sight::Unread(Unseen { what: "the journal".to_owned(), ..unseen.clone() })
+                });
                 unseen.extend(journal.clone());
                 unseen
             }
         };
         unknown.into_iter().for_each(|unseen| section.miss(unseen.what, unseen.reason));
+        view
     }
 
     /// Tries one event that came another way (a process start).

@@ -10,6 +10,7 @@
 pub mod actuator;
 mod agent;
 pub mod backoff;
+pub mod canary;
 pub mod detection;
 mod error;
 pub mod health;

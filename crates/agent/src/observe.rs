@@ -17,6 +17,8 @@ use bartizan_probe::root::Root;
 use bartizan_wire::policy::Policy;
 use bartizan_wire::report::Look;
 
+use crate::canary;
+
 mod assignment;
 mod collect;
 mod judge;
@@ -60,6 +62,8 @@ pub enum Observation {
     Cursor(String),
     /// Where thresholds of health are passed, once that changed.
     Passed(BTreeSet<crate::health::Passed>),
+    /// Which rules were told as ones that can't fire.
+    Canaries(canary::Standing),
     /// Something of our own broke; it goes on without.
     Problem(String),
 }
@@ -85,6 +89,8 @@ pub struct Kept {
     pub cursor: Option<String>,
     /// Where thresholds of health were passed; none where nothing was ever measured.
     pub passed: Option<BTreeSet<crate::health::Passed>>,
+    /// Which rules can't fire; none where none was ever tried.
+    pub canaries: Option<canary::Standing>,
 }
 
 /// The two threads.

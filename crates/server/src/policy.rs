@@ -305,7 +305,11 @@ fn signals(document: &Document) -> Vec<(Kind, String, Severity)> {
                 // It was good when it was applied: a newer program wrote it. Its signals are counted alone.
                 tracing::error!(document.name = document.name, %fault, "can't read a detection");
             }
-            read.names().map(|(name, severity)| (Kind::Detection, name.to_owned(), severity)).collect()
+            // A rule is told of when it fires and when it can't, each as grave as the rule.
+            let both = |(name, severity): (&str, Severity)| {
+                [Kind::Detection, Kind::Canary].map(|kind| (kind, name.to_owned(), severity))
+            };
+            read.names().flat_map(both).collect()
         }
         _ => Vec::new(),
     }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bartizan_agent::canary::{self, Packed, Sight, View};
 use bartizan_core::asset::Class;
 use bartizan_core::digest::Digest;
 use bartizan_core::document::{self, Document};
@@ -84,6 +85,13 @@ struct House {
 
 impl House {
     async fn start() -> House {
+        let mut house = House::unheard().await;
+        house.report(BTreeMap::new(), Vec::new()).await;
+        house
+    }
+
+    /// The same before its host has reported.
+    async fn unheard() -> House {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::tempdir().unwrap();
         let settings = Settings::in_folder(folder.path());
@@ -100,9 +108,16 @@ impl House {
         let key = enrolment::create(&app.web, wanted).await.unwrap().key;
         let way = Way { server: format!("https://{}", app.agents()), pinned: app.fingerprint(), key };
         let host = Host::open(&folder.path().join("web-1"), "web-1", &way).await.unwrap();
-        let mut house = House { app, host, _folder: folder };
-        house.report(BTreeMap::new(), Vec::new()).await;
-        house
+        House { app, host, _folder: folder }
+    }
+
+    /// What an agent whose host has this log notices by the canaries of the policy that there is now.
+    async fn prove(&self, watch: &mut canary::Watch, log: Sight) -> Vec<Noticed> {
+        let policy = self.host.policy(None).await.unwrap().unwrap();
+        let documents = policy.documents.into_iter().map(|one| Document::from_value("policy", one).unwrap());
+        watch.assign(documents.filter_map(|document| Packed::of(&document)).collect());
+        watch.see(View { files: log, ..View::default() }, now());
+        watch.step(usize::MAX, now()).noticed
     }
 
     async fn report(&mut self, verdicts: BTreeMap<(String, String, Digest), Verdict>, signals: Vec<Noticed>) {
@@ -297,5 +312,59 @@ async fn an_agent_does_not_take_back_that_it_saw_a_fork() {
     let alerts = house.until(|alert| alert.surplus == 1).await;
     let fork = alerts.iter().find(|alert| alert.group.kind == Kind::Fork).unwrap();
     assert_eq!(fork.stage, Stage::Open);
+    house.app.stop().await;
+}
+
+/// A rule on refused logins whose canary is this line.
+fn rule(id: &str, line: &str) -> Vec<Document> {
+    let sigma = format!(
+        "title: Rule {id}\nid: {id}\nlevel: high\nlogsource: {{product: linux, service: sshd}}\n\
+         detection: {{s: {{action: login, outcome: failure}}, condition: s}}\n"
+    );
+    let canary = serde_json::json!({"rule": id, "lines": [line]});
+    let spec = serde_json::json!({"sigma": sigma, "canaries": [canary]});
+    let written = serde_json::json!({"kind": "Detection", "name": id, "spec": spec});
+    document::parse("d.yaml", &written.to_string()).unwrap()
+}
+
+const REFUSED: &str = "sshd[9]: Failed password for root from 192.0.2.7 port 4022 ssh2";
+const OTHER: &str = "sshd[9]: Connection closed by 192.0.2.7 port 4022";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_that_can_not_fire_is_an_alert_as_grave_as_the_rule_until_it_was_seen_that_it_can() {
+    let mut house = House::start().await;
+    let mut watch = canary::Watch::default();
+    assert_eq!(house.prove(&mut watch, Sight::Seen).await, [], "there is no rule yet");
+    apply_documents(&house.app.web, "dev", rule("r", OTHER)).await.unwrap();
+    let noticed = house.prove(&mut watch, Sight::Seen).await;
+    let told = noticed.into_iter().map(|noticed| Noticed { severity: Severity::Low, ..noticed });
+    house.report(BTreeMap::new(), told.collect()).await;
+    let alerts = house.until(|alert| alert.group.kind == Kind::Canary).await;
+    let [alert] = alerts.try_into().unwrap();
+    assert_eq!((alert.group.subject.as_str(), alert.severity), ("r", Severity::High));
+    assert_eq!(alert.summary, "Rule r can't fire: its canary does not match");
+    // What the canary says is no match of the rule, and nobody but the agent ends it.
+    assert_eq!(house.prove(&mut watch, Sight::Seen).await, []);
+    apply_documents(&house.app.web, "dev", rule("r", REFUSED)).await.unwrap();
+    let noticed = house.prove(&mut watch, Sight::Seen).await;
+    house.report(BTreeMap::new(), noticed).await;
+    let alerts = house.until(|alert| matches!(alert.stage, Stage::Resolved { .. })).await;
+    assert_eq!(alerts.len(), 1, "{alerts:?}");
+    house.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_that_could_not_fire_when_its_host_was_first_seen_pages_nobody_and_one_that_dies_later_does() {
+    let mut house = House::unheard().await;
+    apply_documents(&house.app.web, "dev", rule("first", OTHER)).await.unwrap();
+    let mut watch = canary::Watch::default();
+    let noticed = house.prove(&mut watch, Sight::Seen).await;
+    assert_eq!(noticed.len(), 1);
+    house.report(BTreeMap::new(), noticed).await;
+    apply_documents(&house.app.web, "dev", rule("later", OTHER)).await.unwrap();
+    let noticed = house.prove(&mut watch, Sight::Seen).await;
+    house.report(BTreeMap::new(), noticed).await;
+    let alerts = house.until(|alert| alert.group.subject == "later").await;
+    assert_eq!(alerts.len(), 1, "{alerts:?}");
     house.app.stop().await;
 }

@@ -5,12 +5,13 @@ use bartizan_core::canonical::Value;
 use bartizan_core::configuration::baseline::{self, Baseline, Examples, References};
 use bartizan_core::document::Document;
 use bartizan_core::monitoring::health::Health;
+use bartizan_detect::canary::{Canary, Need};
 use bartizan_detect::detector::Detector;
 use bartizan_detect::rules::{self, Rules, Summary};
+use bartizan_detect::start::CATEGORY;
 use bartizan_wire::policy::DOCUMENTS_LIMIT;
 
-/// Sigma's category of process starts.
-const STARTS: &str = "process_creation";
+use crate::canary::Packed;
 
 /// The most problems that are told of one policy.
 const PROBLEMS_LIMIT: usize = 20;
@@ -24,6 +25,8 @@ pub(super) struct Assignment {
     pub(super) detector: Option<Detector>,
     /// Whether a rule asks for process starts.
     pub(super) processes: bool,
+    /// The documents whose rules are proved by canaries.
+    pub(super) canaries: Vec<Packed>,
     pub(super) problems: Vec<String>,
 }
 
@@ -41,8 +44,10 @@ impl Assignment {
         if !rules.is_empty() {
             match Detector::new(&rules) {
                 Ok(detector) => {
-                    let category = |summary: &Summary| summary.source.category.as_deref() == Some(STARTS);
-                    assignment.processes = rules.summaries().iter().any(category);
+                    let category = |summary: &Summary| summary.source.category.as_deref() == Some(CATEGORY);
+                    let starts = |canary: &Canary| canary.need() == Need::Starts;
+                    assignment.processes =
+                        rules.summaries().iter().any(category) || rules.canaries().iter().any(starts);
                     assignment.detector = Some(detector);
                 }
                 Err(error) => assignment.problems.push(error.to_string()),
@@ -66,7 +71,10 @@ impl Assignment {
                 Ok(health) => self.health.push(health),
                 Err(fault) => self.problems.push(fault.to_string()),
             },
-            rules::KIND => self.detection(document, rules),
+            rules::KIND => {
+                self.canaries.extend(Packed::of(document));
+                self.detection(document, rules);
+            }
             // A newer server's: nothing here can judge it.
             other => self.problems.push(format!("{}: this agent knows no {other}", document.name)),
         }

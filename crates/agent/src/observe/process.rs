@@ -1,10 +1,11 @@
 //! Process starts, tried against the rules that ask for them.
 
 use bartizan_core::time::Timestamp;
-use bartizan_detect::event::{Event, Source};
+use bartizan_core::verdict::Reason;
+use bartizan_detect::event::Event;
+use bartizan_detect::start;
 use bartizan_probe::event::process::{Start, Starts};
 use bartizan_probe::root::Root;
-use serde_json::{Map, Value};
 
 use super::Observation;
 use crate::detection;
@@ -12,16 +13,15 @@ use crate::detection;
 /// The name under which starts are counted.
 const SOURCE: &str = "process";
 
-/// Looks at the starts since the last look. What could not be seen is not counted as lost: the
-/// source says of itself what it does not see.
+/// Looks at the starts since the last look; an error says why there is nothing to look at. What could not be
+/// seen is not counted as lost: the source says of itself what it does not see.
 pub(super) fn look(
     starts: &mut Starts,
     watch: &mut detection::Watch,
     root: &Root,
     now: Timestamp,
-) -> Vec<Observation> {
-    // A root that is no running host has no processes to tell of.
-    let Ok(look) = starts.look(root) else { return Vec::new() };
+) -> Result<Vec<Observation>, Reason> {
+    let look = starts.look(root)?;
     let mut noticed = Vec::new();
     let mut dropped = look.dropped;
     let seen = look.starts.len() as u64;
@@ -37,21 +37,17 @@ pub(super) fn look(
     if !noticed.is_empty() {
         told.push(Observation::Noticed(noticed));
     }
-    told
+    Ok(told)
 }
 
-/// A start in the words of Sigma's `process_creation` category.
-fn event(start: &Start, now: Timestamp) -> Event {
-    let mut fields = Map::new();
-    let mut say = |name: &str, value: String| drop(fields.insert(name.to_owned(), Value::String(value)));
-    say("Image", start.executable.clone().unwrap_or_else(|| start.name.clone()));
-    say("CommandLine", start.command_line.clone());
-    say("ProcessId", start.pid.to_string());
-    say("ParentProcessId", start.parent.to_string());
-    say("User", start.uid.to_string());
-    if let Some(parent) = &start.parent_executable {
-        say("ParentImage", parent.clone());
-    }
-    // The time of the look: a process may claim to be as old as it likes by its parent's clock.
-    Event { source: Source::linux_category("process_creation"), at: now, fields }
+fn event(told: &Start, now: Timestamp) -> Event {
+    let start = start::Start {
+        image: told.executable.as_deref().unwrap_or(&told.name),
+        command: &told.command_line,
+        pid: told.pid,
+        parent: told.parent,
+        parent_image: told.parent_executable.as_deref(),
+        uid: told.uid,
+    };
+    start::event(&start, now)
 }

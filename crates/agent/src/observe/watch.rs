@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bartizan_core::canonical::Value;
 use bartizan_core::fact::source::Sources;
-use bartizan_core::fact::{Name, Section};
+use bartizan_core::fact::{Name, Section, Unseen};
 use bartizan_core::time::Timestamp;
 use bartizan_core::verdict::Reason;
 use bartizan_probe::event::add;
@@ -21,7 +21,8 @@ use bartizan_wire::policy::Policy;
 use super::assignment::Assignment;
 use super::judge::{Judge, Judged};
 use super::{Clock, Command, Kept, Observation, Tell, Wait, process, wait};
-use crate::{detection, health};
+use crate::canary::{Sight, View};
+use crate::{canary, detection, health};
 
 /// The shortest interval: logs are looked at in each tick.
 const TICK: Duration = Duration::from_millis(500);
@@ -39,6 +40,9 @@ const PROCESSES_EVERY: u64 = 4;
 /// The sources of events are described in each of so many ticks.
 const SOURCES_EVERY: u64 = 20;
 
+/// So many documents of rules are proved in each tick: a large policy must not keep the log waiting.
+const CANARIES_AT_ONCE: usize = 4;
+
 /// What is watched on one host.
 pub(super) struct Watcher {
     root: Root,
@@ -53,6 +57,9 @@ pub(super) struct Watcher {
     detection: Option<detection::Watch>,
     /// None where no rule asks for process starts.
     starts: Option<Starts>,
+    /// Why the last look at process starts gave none.
+    unread_starts: Option<Reason>,
+    canaries: canary::Watch,
     /// How the sources were last described.
     sources: Option<Section<Sources>>,
     /// Where the journal was left, as it was last told.
@@ -77,6 +84,8 @@ impl Watcher {
             meter: Meter::default(),
             detection: None,
             starts: None,
+            unread_starts: None,
+            canaries: canary::Watch::new(kept.canaries),
             sources: None,
             cursor: kept.cursor,
             gathered: health::Gathered::default(),
@@ -109,8 +118,9 @@ impl Watcher {
                         told.extend(self.guarded(|watcher| watcher.measures(now)));
                     }
                     if ticks % SOURCES_EVERY == 0 {
-                        told.extend(self.guarded(|watcher| watcher.sources()));
+                        told.extend(self.guarded(|watcher| watcher.sources(now)));
                     }
+                    told.extend(self.guarded(|watcher| watcher.canaries(CANARIES_AT_ONCE, now)));
                     told
                 }
             };
@@ -135,7 +145,11 @@ impl Watcher {
             Command::Packages(packages) => self.judge.installed(packages),
             Command::Health(told) => self.gathered.take(told, (self.clock)()),
             Command::Collected => self.collected = true,
-            Command::TellAgain => return vec![Observation::Noticed(self.health.tell_again((self.clock)()))],
+            Command::TellAgain => {
+                let now = (self.clock)();
+                let again = [self.health.tell_again(now), self.canaries.tell_again(now)];
+                return again.map(Observation::Noticed).into();
+            }
             Command::Stop => {}
         }
         if !self.collected {
@@ -149,7 +163,7 @@ impl Watcher {
 
     fn assign(&mut self, policy: Policy) -> Vec<Observation> {
         let now = (self.clock)();
-        let Assignment { baselines, health, detector, processes, mut problems } =
+        let Assignment { baselines, health, detector, processes, canaries, mut problems } =
             Assignment::read(policy.documents);
         self.measured = !health.is_empty();
         let over = self.health.assign(&health, now);
@@ -167,11 +181,13 @@ impl Watcher {
         if beyond > 0 {
             problems.push(format!("{beyond} rules are beyond what one asset may have, and are not judged"));
         }
-        // Verdicts come last: with them the first report is ready to go, and what is measured by then is its
-        // asset's backlog.
-        let mut told = self.sources();
+        self.canaries.assign(canaries);
+        // Verdicts come last: with them the first report is ready to go, and what is measured and proved by then is
+        // its asset's backlog.
+        let mut told = self.sources(now);
         told.push(Observation::Noticed(over));
         told.extend(self.measures(now));
+        told.extend(self.canaries(usize::MAX, now));
         told.push(Observation::JudgedAll { policy: policy.etag, looks: judged.looks, problems });
         told
     }
@@ -197,15 +213,19 @@ impl Watcher {
     }
 
     /// Says which sources of events there are, where that has changed.
-    fn sources(&mut self) -> Vec<Observation> {
+    fn sources(&mut self, now: Timestamp) -> Vec<Observation> {
         let mut section = Section::new(Sources::default());
+        let mut view = View::default();
         if let Some(watch) = &self.detection {
-            watch.describe(&self.root, &mut section);
+            view = watch.describe(&self.root, &mut section);
         }
         if let Some(starts) = self.starts.as_ref().filter(|_| self.root.is_host()) {
             add(&mut section, starts.way(), "");
             starts.unknown().into_iter().for_each(|unseen| section.miss(unseen.what, unseen.reason));
+            let unread = |reason| Sight::Unread(Unseen { what: "process starts".to_owned(), reason });
+            view.starts = self.unread_starts.map_or(Sight::Seen, unread);
         }
+        self.canaries.see(view, now);
         if self.sources.as_ref() == Some(&section) {
             return Vec::new();
         }
@@ -219,9 +239,26 @@ impl Watcher {
 
     fn processes(&mut self, now: Timestamp) -> Vec<Observation> {
         match (&mut self.starts, &mut self.detection) {
-            (Some(starts), Some(watch)) => process::look(starts, watch, &self.root, now),
+            (Some(starts), Some(watch)) => {
+                let looked = process::look(starts, watch, &self.root, now);
+                self.unread_starts = looked.as_ref().err().copied();
+                looked.unwrap_or_default()
+            }
             _ => Vec::new(),
         }
+    }
+
+    /// Proves that rules can fire, so many documents of them.
+    fn canaries(&mut self, documents: usize, now: Timestamp) -> Vec<Observation> {
+        let canary::Step { noticed, dropped, standing } = self.canaries.step(documents, now);
+        let mut told = Vec::new();
+        if dropped > 0 {
+            told.push(Observation::Tally { source: "canary", seen: 0, sent: 0, dropped });
+        }
+        // Before what stands: it is kept once it was told.
+        told.push(Observation::Noticed(noticed));
+        told.extend(standing.map(Observation::Canaries));
+        told
     }
 
     fn files(&mut self, now: Timestamp) -> Vec<Observation> {
@@ -298,6 +335,82 @@ mod tests {
         assert!(noticed[0].summary.starts_with("Odd sleep"));
     }
 
+    const GUESSING: &str = include_str!("../../../../content/detections/linux/ssh-failed-login.yml");
+    const FAILED: &str = "sshd[9]: Failed password for root from 192.0.2.7 port 4022 ssh2";
+
+    /// The shipped rule on guessed passwords, with a canary.
+    fn guessing() -> Policy {
+        let canary = serde_json::json!({"rule": "Password guessing over SSH", "lines": [FAILED], "times": 5});
+        let document = serde_json::json!({"kind": "Detection", "name": "d", "spec": {"sigma": GUESSING, "canaries": [canary]}});
+        let documents = vec![Value::parse(&document.to_string()).unwrap()];
+        Policy { wire: 1, etag: Digest::of_bytes(b"p"), documents }
+    }
+
+    fn noticed(told: Vec<Observation>) -> Vec<String> {
+        let noticed = told.into_iter().filter_map(|observation| match observation {
+            Observation::Noticed(noticed) => Some(noticed),
+            _ => None,
+        });
+        noticed.flatten().map(|noticed| format!("{} {:?}", noticed.kind, noticed.state)).collect()
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_millis(seconds * 1_000)
+    }
+
+    /// A watcher of a host with one log that knows its policy.
+    fn watching(folder: &std::path::Path, policy: Policy) -> Watcher {
+        let clock: Clock = Arc::new(|| at(0));
+        let root = Root::at(folder).unwrap();
+        let mut watcher = Watcher::new(&root, &[PathBuf::from("/auth.log")], Kept::default(), clock);
+        watcher.collected = true;
+        assert_eq!(noticed(watcher.command(Command::Assign(policy))), [""; 0]);
+        watcher
+    }
+
+    #[test]
+    fn a_rule_dies_when_its_log_can_not_be_read_any_more_and_comes_back_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("auth.log");
+        std::fs::write(&log, "").unwrap();
+        let mut watcher = watching(folder.path(), guessing());
+        std::fs::remove_file(&log).unwrap();
+        std::fs::create_dir(&log).unwrap();
+        let mut look = |seconds| {
+            watcher.sources(at(seconds));
+            noticed(watcher.canaries(CANARIES_AT_ONCE, at(seconds)))
+        };
+        assert_eq!(look(10), [""; 0]);
+        assert_eq!(look(80), ["canary Firing"]);
+        std::fs::remove_dir(&log).unwrap();
+        std::fs::write(&log, "").unwrap();
+        assert_eq!(look(90), [""; 0]);
+        assert_eq!(look(160), ["canary Resolved"]);
+    }
+
+    #[test]
+    fn a_canary_counts_with_no_real_login_and_leaves_no_trace_on_the_host() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("auth.log");
+        std::fs::write(&log, "").unwrap();
+        let mut watcher = watching(folder.path(), guessing());
+        let line = format!("Nov 23 20:34:38 h {FAILED}\n");
+        let write = |times| {
+            let mut text = std::fs::read_to_string(&log).unwrap();
+            text += &line.repeat(times);
+            std::fs::write(&log, &text).unwrap();
+            text.len()
+        };
+        let size = write(4);
+        assert_eq!(noticed(watcher.logs(at(3_601))), [""; 0]);
+        assert_eq!(noticed(watcher.canaries(CANARIES_AT_ONCE, at(3_601))), [""; 0]);
+        assert!(watcher.canaries.is_at_rest(), "it has run");
+        assert_eq!(noticed(watcher.logs(at(3_602))), [""; 0], "four logins and a canary are four logins");
+        assert_eq!(std::fs::metadata(folder.path().join("auth.log")).unwrap().len(), size as u64);
+        write(1);
+        assert_eq!(noticed(watcher.logs(at(3_603))), ["detection Firing"], "and the fifth is the fifth");
+    }
+
     #[test]
     fn a_changed_file_and_a_refused_login_are_told_by_themselves() {
         let folder = tempfile::tempdir().unwrap();
@@ -318,6 +431,7 @@ mod tests {
             found.unwrap().body.to_canonical(),
             r#"{"sources":[{"place":"/auth.log","way":"log_file"}]}"#
         );
+        let Observation::Canaries(_) = next() else { panic!("nothing of canaries") };
         let Observation::JudgedAll { looks, problems, .. } = next() else { panic!("no verdicts") };
         assert_eq!((looks[0].verdict, problems.len()), (Verdict::NotMet, 0));
         std::fs::write(folder.path().join("etc/motd"), "hello").unwrap();

@@ -1,4 +1,5 @@
-//! What the next run goes on from: where the journal was left, and where thresholds of health are passed.
+//! What the next run goes on from: where the journal was left, where thresholds of health are passed, and which
+//! rules can't fire.
 //!
 //! It is written behind what it stands for: whatever was noticed up to there is in the spool by then, so that a
 //! crash repeats some of it and loses none.
@@ -7,14 +8,17 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::Runner;
-use crate::health;
 use crate::observe::{self, Observers};
+use crate::{canary, health};
 
 /// The file of the place where the journal was left.
 const CURSOR_FILE: &str = "journal";
 
 /// The file of the places where thresholds are passed.
 const PASSED_FILE: &str = "passed";
+
+/// The file of the rules that can't fire.
+const CANARIES_FILE: &str = "canaries";
 
 /// How often the journal's place is written at most: what comes after it is read again after a crash.
 const CURSOR_EVERY: Duration = Duration::from_secs(10);
@@ -29,11 +33,22 @@ pub(super) struct Keep {
     passed: Option<BTreeSet<health::Passed>>,
     /// What is on disk of that.
     written: BTreeSet<health::Passed>,
+    /// The rules that can't fire, and not on disk yet.
+    canaries: Option<canary::Standing>,
+    /// What is on disk of that.
+    written_canaries: canary::Standing,
 }
 
 impl Keep {
     pub(super) fn new(now: Instant) -> Keep {
-        Keep { cursor: None, cursor_at: now, passed: None, written: BTreeSet::new() }
+        Keep {
+            cursor: None,
+            cursor_at: now,
+            passed: None,
+            written: BTreeSet::new(),
+            canaries: None,
+            written_canaries: canary::Standing::default(),
+        }
     }
 }
 
@@ -45,7 +60,18 @@ impl Runner {
         // What can't be read is told to nobody as new: something was measured here before.
         let passed = read(PASSED_FILE).map(|bytes| serde_json::from_slice(&bytes).unwrap_or_default());
         self.keep.written = passed.clone().unwrap_or_default();
-        observe::Kept { cursor, passed }
+        let canaries: Option<canary::Standing> =
+            read(CANARIES_FILE).map(|bytes| serde_json::from_slice(&bytes).unwrap_or_default());
+        self.keep.written_canaries = canaries.clone().unwrap_or_default();
+        observe::Kept { cursor, passed, canaries }
+    }
+
+    /// Takes which rules can't fire now, in the same way as [`Runner::passed`].
+    pub(super) fn canaries(&mut self, standing: canary::Standing) {
+        if !standing.is_within(&self.keep.written_canaries) {
+            self.write_canaries(standing.clone().join(&self.keep.written_canaries));
+        }
+        self.keep.canaries = Some(standing);
     }
 
     /// Takes where thresholds are passed now. What is new among it is on disk before it is told, so that its end
@@ -65,6 +91,9 @@ impl Runner {
         if let Some(passed) = self.keep.passed.take() {
             self.write_passed(passed);
         }
+        if let Some(standing) = self.keep.canaries.take() {
+            self.write_canaries(standing);
+        }
         if self.outbox.waiting() == 0 && self.outbox.composer.take_lost() {
             self.observers.iter().for_each(Observers::tell_again);
         }
@@ -80,15 +109,28 @@ impl Runner {
     }
 
     fn write_passed(&mut self, passed: BTreeSet<health::Passed>) {
-        let written = serde_json::to_vec(&passed).map_err(std::io::Error::other);
-        let written = written.map_err(|source| crate::state::Error::Disk {
-            doing: "write",
-            path: self.state.path(PASSED_FILE),
-            source,
-        });
-        match written.and_then(|bytes| self.state.write(PASSED_FILE, &bytes)) {
-            Ok(()) => self.keep.written = passed,
-            Err(error) => self.problem(error.class(), &error, None),
+        if self.write(PASSED_FILE, &passed) {
+            self.keep.written = passed;
+        }
+    }
+
+    fn write_canaries(&mut self, standing: canary::Standing) {
+        if self.write(CANARIES_FILE, &standing) {
+            self.keep.written_canaries = standing;
+        }
+    }
+
+    /// Whether a file of what is kept could be written; why not is told.
+    fn write(&mut self, file: &str, kept: &impl serde::Serialize) -> bool {
+        let path = self.state.path(file);
+        let written = serde_json::to_vec(kept).map_err(std::io::Error::other);
+        let written = written.map_err(|source| crate::state::Error::Disk { doing: "write", path, source });
+        match written.and_then(|bytes| self.state.write(file, &bytes)) {
+            Ok(()) => true,
+            Err(error) => {
+                self.problem(error.class(), &error, None);
+                false
+            }
         }
     }
 }

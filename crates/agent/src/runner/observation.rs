@@ -32,6 +32,7 @@ impl Runner {
             }
             Observation::Cursor(cursor) => self.keep.cursor = Some(cursor),
             Observation::Passed(passed) => self.passed(passed),
+            Observation::Canaries(standing) => self.canaries(standing),
             Observation::Problem(text) => self.problem(Class::Bug, &text, None),
         }
     }

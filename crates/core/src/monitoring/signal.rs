@@ -24,6 +24,8 @@ pub enum Kind {
     Health,
     /// A detection rule matched events.
     Detection,
+    /// A detection rule can't fire: its canary does not match, or what it looks at can't be read.
+    Canary,
     /// An asset that should report does not. Earlier programs wrote `silence`, which is also the word for
     /// what people mute.
     #[serde(alias = "silence")]
@@ -105,6 +107,7 @@ impl Kind {
             Kind::Vulnerability => "vulnerability",
             Kind::Health => "health",
             Kind::Detection => "detection",
+            Kind::Canary => "canary",
             Kind::Absence => "absence",
             Kind::Loss => "loss",
             Kind::Fork => "fork",

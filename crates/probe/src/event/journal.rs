@@ -45,6 +45,9 @@ const CURSOR_BYTES_LIMIT: usize = 512;
 /// How long a reader that ended is let be: at first, and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
+/// How long a reader runs before it is held to be well though no entry came: the journal is quiet.
+const WELL_AFTER: Duration = Duration::from_secs(30);
+
 /// Readers that may end without an entry before their cursor is held to be what they stumble over.
 const CURSOR_TRIES: u32 = 3;
 
@@ -63,6 +66,7 @@ pub struct Journal {
     /// Those of them that gave no entry.
     barren: u32,
     not_before: Timestamp,
+    started_at: Timestamp,
 }
 
 /// The child, and the end of its pipe.
@@ -114,6 +118,7 @@ impl Journal {
             failures: 0,
             barren: 0,
             not_before: Timestamp::default(),
+            started_at: Timestamp::default(),
         }
     }
 
@@ -145,7 +150,7 @@ impl Journal {
                 return look;
             }
             match self.start() {
-                Ok(reader) => self.reader = Some(reader),
+                Ok(reader) => (self.reader, self.started_at) = (Some(reader), now),
                 Err(_) => {
                     self.failed(now, &mut look);
                     return look;
@@ -158,6 +163,8 @@ impl Journal {
             self.partial.clear();
             self.skipping = false;
             self.failed(now, &mut look);
+        } else if now.since(self.started_at) >= WELL_AFTER {
+            self.failures = 0;
         }
         look
     }

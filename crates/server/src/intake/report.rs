@@ -133,7 +133,7 @@ async fn accept(
     let first = !report.signals.is_empty() && state.store.asset_standing(asset.number).await?.is_none();
     let noticed = report.signals.into_iter().map(|mut noticed| {
         // A match is an event: it is no state that the agent may have found.
-        noticed.backlog &= noticed.kind == Kind::Health;
+        noticed.backlog &= matches!(noticed.kind, Kind::Health | Kind::Canary);
         noticed.on(asset.id, asset.labels(), first)
     });
     let mut signals: Vec<Signal> = noticed.map(|signal| named(&policy, signal, now)).collect();

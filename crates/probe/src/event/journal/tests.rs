@@ -72,6 +72,18 @@ fn a_reader_that_ends_is_started_again_later_each_time_and_goes_on_behind_its_cu
 }
 
 #[test]
+fn a_reader_that_runs_on_without_an_entry_follows_a_quiet_journal() {
+    let (folder, mut journal) = reader("test -e ${0}.again && exec sleep 60; touch ${0}.again");
+    journal.look(at(0));
+    until_ended(&mut journal, at(0));
+    assert!(folder.path().join("reader.again").exists());
+    journal.look(at(1));
+    assert_eq!(journal.unknown().unwrap().reason, Reason::Error, "it may end at once again");
+    journal.look(at(31));
+    assert_eq!(journal.unknown(), None);
+}
+
+#[test]
 fn a_cursor_that_readers_stumble_over_is_given_up_and_counted() {
     let (_folder, journal) = reader("exit 1");
     let mut journal = journal.after(Some("s=broken".to_owned()));
