@@ -21,8 +21,8 @@ mod tour;
 const LIMIT: Duration = Duration::from_secs(180);
 
 /// What the story tells of, in its order.
-const TURNS: [&str; 8] =
-    ["Drift", "Vulnerability", "Break-in", "Incident", "Health", "Update", "Change", "Absence"];
+const TURNS: [&str; 9] =
+    ["Drift", "Vulnerability", "Break-in", "Incident", "Dead rule", "Health", "Update", "Change", "Absence"];
 
 fn program(state: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bartizan"));
@@ -139,6 +139,26 @@ fn the_story_is_told_of_what_the_server_really_made_of_it_and_stays_as_it_was_le
     let exploited = exploited.iter().find(|finding| finding["subject"] == "CVE-2026-90117").unwrap();
     assert_eq!(exploited["action"], "update haproxy to 2.6.12-1+deb12u3");
     assert!(exploited["kev_due"].is_string());
+    let alerts = demo.get("mira", "/api/v1/alerts");
+    let dead = alerts["alerts"].as_array().unwrap().iter().filter(|alert| alert["kind"] == "canary");
+    let dead: Vec<(&Value, &Value)> = dead.map(|alert| (&alert["summary"], &alert["firing"])).collect();
+    let told = json!("Root logged in to the shop can't fire: its canary does not match");
+    assert_eq!(dead, [(&told, &json!(2))], "what ships can fire everywhere, and the one rule nowhere");
+    // Mended, it is seen to match.
+    let rule =
+        include_str!("../../sim/src/demo/rule.yaml").replace("program: sshd", "program|startswith: sshd");
+    let files = json!({"files": [{"name": "rule.yaml", "text": rule}]});
+    assert_eq!(demo.post("ida", "/api/v1/environments/dev/apply", &files).0, 200);
+    let start = Instant::now();
+    loop {
+        let alerts = demo.get("mira", "/api/v1/alerts?all=true");
+        let dead = alerts["alerts"].as_array().unwrap().iter().find(|alert| alert["kind"] == "canary");
+        if dead.unwrap()["stage"] == "resolved" {
+            break;
+        }
+        assert!(start.elapsed() < LIMIT, "{alerts}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
     let mended = demo.get("mira", "/api/v1/assets/shop-edge-2").to_string();
     assert!(!mended.contains("CVE-2026-90117"), "what was seen to be gone is closed");
     demo.stop();

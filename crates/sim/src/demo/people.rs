@@ -92,14 +92,21 @@ impl People {
         service: &str,
         documents: &[Document],
     ) -> Result<Walk, Error> {
-        // JSON is YAML, and a document's digest is over what is written.
-        let files = documents.iter().map(|document| {
-            json!({"name": format!("{}.json", document.name), "text": document.written.to_canonical()})
-        });
-        let body = json!({"service": service, "files": files.collect::<Vec<_>>()});
+        let body = json!({"service": service, "files": files(documents)});
         let proposed = self.post(who, "/api/v1/changes", &body).await?;
         let text = |field: &str| proposed.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
         Ok(Walk { id: text("id"), digest: text("digest") })
+    }
+
+    /// Somebody applies documents in an environment that asks for no decision.
+    pub(super) async fn apply(
+        &self,
+        who: &str,
+        environment: &str,
+        documents: &[Document],
+    ) -> Result<(), Error> {
+        let path = format!("/api/v1/environments/{environment}/apply");
+        self.post(who, &path, &json!({"files": files(documents)})).await.map(drop)
     }
 
     /// Somebody does something with a change, on the way to `target`.
@@ -143,4 +150,10 @@ impl People {
         let why = told.get("title").and_then(Value::as_str).unwrap_or("no reason was given").to_owned();
         Err(Error::Act { what: format!("{who}: {path}"), why })
     }
+}
+
+/// Documents as they are sent: JSON is YAML, and a document's digest is over what is written.
+fn files(documents: &[Document]) -> Vec<Value> {
+    let file = |document: &Document| json!({"name": format!("{}.json", document.name), "text": document.written.to_canonical()});
+    documents.iter().map(file).collect()
 }

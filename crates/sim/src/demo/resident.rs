@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bartizan_agent::canary::{self, Packed, Sight, View};
 use bartizan_agent::link::Nudges;
 use bartizan_agent::{detection, health};
 use bartizan_core::document::Document;
@@ -67,6 +68,7 @@ pub(super) struct Resident {
     detection: Option<detection::Watch>,
     /// Made with the first reading.
     health: Option<health::Watch>,
+    canaries: canary::Watch,
 }
 
 /// What a resident starts with.
@@ -105,9 +107,11 @@ impl Resident {
             documents: Vec::new(),
             detection: None,
             health: None,
+            canaries: canary::Watch::default(),
         };
         resident.follow().await?;
-        resident.report(Vec::new()).await?;
+        let found = resident.prove();
+        resident.report(found).await?;
         Ok(Some(resident))
     }
 
@@ -154,7 +158,10 @@ impl Resident {
     /// Takes the policy that there is now, and tells how it stands by it.
     async fn catch_up(&mut self) {
         let told = match self.follow().await {
-            Ok(true) => self.report(Vec::new()).await,
+            Ok(true) => {
+                let found = self.prove();
+                self.report(found).await
+            }
             Ok(false) => Ok(()),
             Err(error) => Err(error),
         };
@@ -171,9 +178,19 @@ impl Resident {
             Document::from_value("policy", written.clone()).ok()
         };
         self.documents = policy.documents.iter().filter_map(read).collect();
+        self.canaries.assign(self.documents.iter().filter_map(Packed::of).collect());
         self.policy = Some(policy);
         (self.detection, self.health) = (None, None);
         Ok(true)
+    }
+
+    /// Proves by their canaries that the rules of the policy can fire, as an agent does.
+    fn prove(&mut self) -> Vec<Noticed> {
+        let now = self.ambient.now();
+        // A made-up host has a log of who signs in, and each program that starts (`facts`).
+        let view = View { files: Sight::Seen, starts: Sight::Seen, ..View::default() };
+        self.canaries.see(view, now);
+        self.canaries.step(usize::MAX, now).noticed
     }
 
     async fn befall(&mut self, event: Event) -> Result<(), Error> {

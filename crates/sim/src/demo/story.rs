@@ -34,6 +34,9 @@ const FULL: &str = "payments-db-1";
 /// What is proposed at the end.
 const PROPOSAL: &str = include_str!("proposal.yaml");
 
+/// The rule that can't fire.
+const DEAD_RULE: &str = include_str!("rule.yaml");
+
 /// All that the story works with.
 #[derive(Debug)]
 pub(super) struct Story<'a> {
@@ -58,6 +61,8 @@ impl Story<'_> {
         self.exploited().await?;
         self.pause().await;
         self.guessed().await?;
+        self.pause().await;
+        self.dead_rule().await?;
         self.pause().await;
         self.filled().await?;
         self.pause().await;
@@ -119,6 +124,17 @@ impl Story<'_> {
         Ok(())
     }
 
+    async fn dead_rule(&self) -> Result<(), Error> {
+        self.people.apply(AUTHOR, "dev", &documents("rule.yaml", DEAD_RULE)?).await?;
+        let alert = self.alert(|alert| alert.group.kind == Kind::Canary).await?;
+        let told = format!(
+            "{AUTHOR} applies a rule of the shop's own in dev. It names sshd, and upgraded hosts log as \
+             sshd-session: {alert}"
+        );
+        self.say("Dead rule", &told);
+        Ok(())
+    }
+
     async fn filled(&self) -> Result<(), Error> {
         let mount = "/var/lib/postgresql".to_owned();
         self.fleet.befall(FULL, Event::Fills { mount, percent: 93 }).await?;
@@ -142,7 +158,7 @@ impl Story<'_> {
     }
 
     async fn proposed(&self) -> Result<(), Error> {
-        self.people.propose(AUTHOR, "shop", &proposal()?).await?;
+        self.people.propose(AUTHOR, "shop", &documents("proposal.yaml", PROPOSAL)?).await?;
         let told = format!(
             "{AUTHOR} proposes that nobody opens a session on the shop's servers by a password. \
              Production waits for a test below it, {REVIEWER}'s review and {APPROVER}'s approval"
@@ -227,9 +243,9 @@ fn of_exploited(alert: &Alert) -> bool {
     group.subject == EXPLOITED && group.service == "shop" && group.environment == "prod"
 }
 
-/// The documents of the change that is proposed.
-fn proposal() -> Result<Vec<Document>, Error> {
-    let read = bartizan_core::document::parse("proposal.yaml", PROPOSAL);
+/// The documents of a file of the story.
+fn documents(file: &str, text: &str) -> Result<Vec<Document>, Error> {
+    let read = bartizan_core::document::parse(file, text);
     read.map_err(|faults| {
         Error::Document(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
     })
