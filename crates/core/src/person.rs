@@ -24,7 +24,8 @@ pub const NAME_BYTES_LIMIT: usize = 64;
 /// The most services that one person is on the team of.
 pub const SERVICES_LIMIT: usize = 100;
 
-/// How many grants of a person are looked back on. Those that fell out are in the ledger.
+/// The most grants that are known of one person: none is forgotten, but of those that gave the same
+/// by the same people the newest alone is kept. Beyond it nobody gives them anything more.
 pub const GRANTS_LIMIT: usize = 500;
 
 /// A role that was asked for somebody, and waits for a second person.

@@ -101,6 +101,10 @@ pub enum Refusal {
     LastAdmin(String),
     #[error("{0} is disabled")]
     Disabled(String),
+    #[error(
+        "{0} was given roles and links by {GRANTS_LIMIT} different people and pairs of people, and none of that is forgotten: make another person for them"
+    )]
+    Grants(String),
 }
 
 impl Refusal {
@@ -114,6 +118,7 @@ impl Refusal {
             | Refusal::LastAdmin(_)
             | Refusal::NoConfirmer(_)
             | Refusal::Disabled(_) => Class::Conflict,
+            Refusal::Grants(_) => Class::Limit,
             Refusal::Role(_)
             | Refusal::OwnRequest
             | Refusal::OwnRole
@@ -211,7 +216,7 @@ impl Act<'_> {
             role.approves() || (role == Role::Admin && self.directory.has_other_confirmer(self.actor.id, id));
         // Whoever is on a team reviews its changes by the role operator: that is approving, too.
         if !takes_two && services.is_subset(&person.services) {
-            return Ok(vec![Command::Put(self.given(person, role, services, [self.actor.id]))]);
+            return Ok(vec![Command::Put(self.given(person, role, services, [self.actor.id])?)]);
         }
         if person.id == self.actor.id {
             return Err(Refusal::ForOneself);
@@ -251,9 +256,12 @@ impl Act<'_> {
         if person.disabled {
             return Err(Refusal::Disabled(person.name));
         }
-        let given = self.given(person, request.role, &request.services, [request.by, self.actor.id]);
+        let both = [request.by, self.actor.id];
+        let given = self.given(person.clone(), request.role, &request.services, both)?;
+        // Who made the link that they signed in by may have kept a session in their name.
+        let ended = is_cleared(&person, &given).then_some(Command::EndSessions(person.id));
         let answered = Request { open: false, ..request.clone() };
-        Ok(vec![Command::Put(given), Command::Keep(answered)])
+        Ok([Command::Put(given), Command::Keep(answered)].into_iter().chain(ended).collect())
     }
 
     /// That nobody asks by the hand of somebody whom they made, and confirms by their own: except
@@ -273,8 +281,14 @@ impl Act<'_> {
             self.another_admin(&person)?;
         }
         let mut commands = self.withdrawn(|request| request.person == id && request.role == role);
-        if !person.roles.remove(&role) && commands.is_empty() {
+        let held = person.roles.remove(&role);
+        if !held && commands.is_empty() {
             return Err(Refusal::Already(format!("{}, who lacks the role {role},", person.name)));
+        }
+        // Whoever set the house up has roles that nobody gave: that they had one is kept when it goes.
+        let what = Granted::Role(role);
+        if held && !person.grants.iter().any(|grant| grant.what == what) {
+            push(&mut person, self.granted(what, []))?;
         }
         commands.insert(0, Command::Put(person));
         Ok(commands)
@@ -300,7 +314,7 @@ impl Act<'_> {
         }
         person.disabled = false;
         // Whoever lets somebody in again gives them their roles again.
-        push(&mut person.grants, self.granted(Granted::Credential, [self.actor.id]));
+        push(&mut person, self.granted(Granted::Credential, [self.actor.id]))?;
         Ok(vec![Command::Put(person)])
     }
 
@@ -309,12 +323,11 @@ impl Act<'_> {
         if person.disabled {
             return Err(Refusal::Disabled(person.name));
         }
+        // Nobody else's word counts more for having been locked out by it.
+        push(&mut person, self.granted(Granted::Credential, [self.actor.id]))?;
         if reset {
-            // Nobody else's word counts more for having been locked out by it.
-            push(&mut person.grants, self.granted(Granted::Credential, [self.actor.id]));
             return Ok(vec![Command::Put(person), Command::RemoveFactor(id), Command::EndSessions(id)]);
         }
-        push(&mut person.grants, self.granted(Granted::Credential, [self.actor.id]));
         Ok(vec![Command::Put(person)])
     }
 
@@ -339,11 +352,11 @@ impl Act<'_> {
         role: Role,
         services: &BTreeSet<String>,
         by: impl IntoIterator<Item = PersonId>,
-    ) -> Person {
+    ) -> Result<Person, Refusal> {
         person.roles.insert(role);
         person.services.extend(services.iter().cloned());
-        push(&mut person.grants, self.granted(Granted::Role(role), by));
-        person
+        push(&mut person, self.granted(Granted::Role(role), by))?;
+        Ok(person)
     }
 
     fn granted(&self, what: Granted, by: impl IntoIterator<Item = PersonId>) -> Grant {
@@ -351,9 +364,27 @@ impl Act<'_> {
     }
 }
 
-/// Keeps the newest: changes live for weeks, and look back no further than their proposal.
-fn push(grants: &mut Vec<Grant>, grant: Grant) {
-    grants.push(grant);
-    let over = grants.len().saturating_sub(GRANTS_LIMIT);
-    grants.drain(..over);
+/// Adds a grant to what is known of a person, and forgets nothing that a judge looks at.
+///
+/// Of several that gave the same by the same people the newest tells all: whoever looks back to a
+/// proposal, to the last time that a third person stood by, or for a role that was ever held,
+/// judges alike with it and with all of them.
+fn push(person: &mut Person, grant: Grant) -> Result<(), Refusal> {
+    let mut newest: Vec<Grant> = Vec::new();
+    for grant in std::iter::once(grant).chain(person.grants.drain(..).rev()) {
+        if !newest.iter().any(|later| later.what == grant.what && later.by == grant.by) {
+            newest.push(grant);
+        }
+    }
+    newest.reverse();
+    person.grants = newest;
+    if person.grants.len() > GRANTS_LIMIT { Err(Refusal::Grants(person.name.clone())) } else { Ok(()) }
+}
+
+/// Whether somebody who could act in the person's name by what they alone gave them no longer
+/// counts as their maker, since a third person stood by.
+fn is_cleared(before: &Person, after: &Person) -> bool {
+    let (before, after) = (before.actor(), after.actor());
+    let makers = before.grants.iter().flat_map(|grant| &grant.by);
+    makers.into_iter().any(|maker| before.is_made_by(*maker) && !after.is_made_by(*maker))
 }

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::configuration::change::Granted;
+use crate::configuration::change::{Grant, Granted};
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_millis(seconds * 1_000)
@@ -216,4 +216,76 @@ fn nobody_makes_a_second_person_of_their_own_however_long_ago() {
     act(&mut house, 2, confirm(5), 30_000_005).unwrap();
     act(&mut house, 1, grant(4, Role::Privacy, 6), 30_000_006).unwrap();
     act(&mut house, 3, confirm(6), 30_000_007).unwrap();
+}
+
+/// Carol is security, asked by Grace and confirmed by Ada; Ada makes her a link and floods her grants.
+fn flooded() -> Directory {
+    let mut house = house();
+    act(&mut house, 2, grant(3, Role::Security, 1), 10).unwrap();
+    act(&mut house, 1, confirm(1), 11).unwrap();
+    act(&mut house, 1, Event::LinkMade { person: id(3) }, 12).unwrap();
+    for turn in 0..GRANTS_LIMIT as i64 + 1 {
+        act(&mut house, 1, grant(3, Role::Auditor, 2), 100 + turn).unwrap();
+        act(&mut house, 1, Event::Revoked { person: id(3), role: Role::Auditor }, 100 + turn).unwrap();
+    }
+    house
+}
+
+#[test]
+fn no_flood_of_harmless_grants_washes_off_who_made_the_link() {
+    let mut house = flooded();
+    assert!(house.people[&id(3)].actor().is_made_by(id(1)));
+    house.people.insert(id(4), person(4, "eve", &[]));
+    let services = BTreeSet::from(["shop".to_owned()]);
+    let event = Event::Granted { person: id(4), role: Role::Operator, services, request: request(3) };
+    act(&mut house, 1, event, 5_000).unwrap();
+    assert_eq!(act(&mut house, 3, confirm(3), 5_001), Err(Refusal::FreshGrant));
+}
+
+#[test]
+fn a_flood_of_grants_leaves_each_kind_by_each_giver_once_and_the_newest_of_it() {
+    let edsger = &flooded().people[&id(3)];
+    let kinds: Vec<Granted> = edsger.grants.iter().map(|grant| grant.what).collect();
+    let auditor = Granted::Role(Role::Auditor);
+    assert_eq!(kinds, [Granted::Role(Role::Security), Granted::Credential, auditor]);
+    assert_eq!(edsger.grants.last().unwrap().at, at(100 + GRANTS_LIMIT as i64));
+}
+
+#[test]
+fn whoever_was_given_to_by_too_many_people_gets_no_more_and_forgets_nothing() {
+    let mut house = house();
+    let others = |number: usize| PersonId::mint(at(number as i64), [7; 10]);
+    let given = |number| Grant { what: Granted::Credential, at: at(1), by: [others(number)].into() };
+    house.people.get_mut(&id(3)).unwrap().grants = (0..GRANTS_LIMIT).map(given).collect();
+    let refused = Err(Refusal::Grants("edsger".to_owned()));
+    for event in [grant(3, Role::Auditor, 1), Event::LinkMade { person: id(3) }] {
+        assert_eq!(act(&mut house, 1, event.clone(), 10), refused, "{event:?}");
+    }
+    act(&mut house, 1, grant(3, Role::Security, 1), 11).unwrap();
+    assert_eq!(act(&mut house, 2, confirm(1), 12), refused);
+    // They can still be shut out, and what is known of them stays.
+    act(&mut house, 1, Event::Disabled { person: id(3) }, 13).unwrap();
+    assert_eq!(house.people[&id(3)].grants.len(), GRANTS_LIMIT);
+}
+
+#[test]
+fn a_confirmed_role_ends_what_one_alone_opened_in_their_name() {
+    let mut house = house();
+    act(&mut house, 1, Event::LinkMade { person: id(3) }, 9).unwrap();
+    act(&mut house, 1, grant(3, Role::Security, 1), 10).unwrap();
+    let commands = act(&mut house, 2, confirm(1), 11).unwrap();
+    assert!(commands.contains(&Command::EndSessions(id(3))), "who made the link may have kept a session");
+    // Nobody opened anything in their name since: they stay signed in.
+    act(&mut house, 1, grant(3, Role::Privacy, 2), 12).unwrap();
+    let commands = act(&mut house, 2, confirm(2), 13).unwrap();
+    assert!(!commands.contains(&Command::EndSessions(id(3))));
+}
+
+#[test]
+fn a_role_that_nobody_gave_is_remembered_when_it_is_taken() {
+    let mut house = house();
+    house.people.get_mut(&id(2)).unwrap().roles.insert(Role::Security);
+    act(&mut house, 1, Event::Revoked { person: id(2), role: Role::Security }, 10).unwrap();
+    let had = |grant: &Grant| grant.what == Granted::Role(Role::Security) && grant.by.is_empty();
+    assert!(house.people[&id(2)].grants.iter().any(had));
 }
