@@ -152,7 +152,7 @@ pub enum Command {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     #[error(
-        "the scope takes in nearly anything: name a rule, a vulnerability, a package or what else is accepted"
+        "the scope takes in nearly anything: name what is accepted, as rule=…, vulnerability=…, package=… and the like; several are listed, as rule=~one|another. A pattern with anything open in it, like rule=~ssh.*, names nothing"
     )]
     Unbounded,
     #[error("a reason is needed, of at most {REASON_BYTES_LIMIT} bytes")]

@@ -82,6 +82,16 @@ impl Matcher {
         (self.operator == Operator::Equal).then_some(self.value.as_str())
     }
 
+    /// Whether it lists the values that it holds for: one, or an alternation of them with nothing
+    /// open in it. Whatever else holds for values that nobody thought of.
+    pub fn pins(&self) -> bool {
+        match self.operator {
+            Operator::Equal => !self.value.is_empty(),
+            Operator::Like => is_alternation(&self.value),
+            Operator::NotEqual | Operator::NotLike => false,
+        }
+    }
+
     /// Whether it holds for these labels.
     pub fn matches(&self, labels: &Labels) -> bool {
         let value = labels.get(&self.label).map_or("", String::as_str);
@@ -93,6 +103,31 @@ impl Matcher {
             Operator::NotLike => !like(),
         }
     }
+}
+
+/// Whether a pattern is literals alone, with `|` between them, and perhaps one pair of brackets around all.
+fn is_alternation(pattern: &str) -> bool {
+    let inner = pattern.strip_suffix(')').and_then(|rest| {
+        let inside = rest.strip_prefix("(?:").or_else(|| rest.strip_prefix('('));
+        inside.filter(|_| !rest.ends_with('\\'))
+    });
+    inner.unwrap_or(pattern).split('|').all(is_literal)
+}
+
+/// Whether a pattern holds for one value alone, which is not the empty one.
+fn is_literal(pattern: &str) -> bool {
+    let mut characters = pattern.chars();
+    while let Some(character) = characters.next() {
+        let plain = match character {
+            // `\.` is a dot; `\d` is a class.
+            '\\' => characters.next().is_some_and(|next| next.is_ascii_punctuation() && !"<>".contains(next)),
+            other => !".^$*+?()[]{}|".contains(other),
+        };
+        if !plain {
+            return false;
+        }
+    }
+    !pattern.is_empty()
 }
 
 impl PartialEq for Matcher {
@@ -201,6 +236,35 @@ mod tests {
         }
         for no in ["service=we", "service!=web", "release=~1", "service!~w.*", "absent=x"] {
             assert!(!holds(no), "{no}");
+        }
+    }
+
+    #[test]
+    fn a_matcher_pins_its_label_where_it_lists_the_values() {
+        for pin in ["service=web", "service=~web", "service=~web|shop", r"x=~(?:a\.b|c-d)", "x=~(a|b)"] {
+            assert!(pin.parse::<Matcher>().unwrap().pins(), "{pin}");
+        }
+        let open = [
+            "service=",
+            "service!=web",
+            "service!~web",
+            "service=~.*",
+            "rule=~.*e.*",
+            "vulnerability=~CVE-20.*",
+            "service=~web|.*",
+            "service=~web|",
+            "service=~|web",
+            "service=~",
+            "service=~()",
+            "service=~(?i)web",
+            "service=~(a|b)|c",
+            "service=~[a-z]",
+            r"service=~\w",
+            r"service=~a\",
+            "service=~a?",
+        ];
+        for matcher in open.iter().filter_map(|matcher| matcher.parse::<Matcher>().ok()) {
+            assert!(!matcher.pins(), "{matcher}");
         }
     }
 
