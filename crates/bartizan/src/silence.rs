@@ -35,7 +35,8 @@ struct Output {
 
 #[derive(Debug, Args)]
 struct Create {
-    /// A matcher over the alert's labels, as service=shop or alertname=~disk-.*; all must hold.
+    /// A matcher over the alert's labels, as service=shop; all must hold, and one at least has to name its
+    /// values, as service=~shop|mail does and service=~.* does not.
     #[arg(required = true, value_name = "MATCHER")]
     matchers: Vec<String>,
     /// Why nobody needs to be told.

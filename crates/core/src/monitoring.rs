@@ -6,6 +6,7 @@
 
 pub mod alert;
 pub mod flood;
+pub mod glass;
 pub mod health;
 pub mod notification;
 pub mod route;

@@ -17,6 +17,15 @@ fn route(url: &str) -> Value {
     json!([{"name": "routes.yaml", "text": text}])
 }
 
+/// The same, where nobody waits for more to tell.
+fn at_once(url: &str) -> Value {
+    let text = route(url)[0]["text"]
+        .as_str()
+        .unwrap()
+        .replace("receiver: pager}", "receiver: pager, group_wait: 0s}");
+    json!([{"name": "routes.yaml", "text": text}])
+}
+
 impl Team {
     /// An act that has to go through.
     async fn does(&self, who: usize, change: &str, act: &str, body: Value) {
@@ -130,5 +139,45 @@ async fn broken_glass_pages_at_once_and_its_alert_ends_with_the_missing_approval
     let states: Vec<State> = signals.iter().map(|(_, signal)| signal.state).collect();
     assert_eq!(states, [State::Firing, State::Resolved]);
     assert_eq!(signals[0].1.member_key(), signals[1].1.member_key(), "it ends the alert that it opened");
+    team.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_breaks_the_glass_neither_mutes_nor_closes_nor_withdraws_what_tells_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let team = Team::start(folder.path(), now).await;
+    let everything = json!({"matchers": ["service=~.*"], "reason": "quiet", "lasts": "30d"});
+    let (status, told) = team.post(AUTHOR, "/api/v1/silences", everything).await;
+    assert!(status == 400 && told["title"].as_str().unwrap().contains("names what it mutes"), "{told}");
+    let silence = json!({"matchers": ["environment=prod"], "reason": "maintenance", "lasts": "30d"});
+    assert_eq!(team.post(AUTHOR, "/api/v1/silences", silence).await.0, 200);
+    let proposal = json!({"service": "shop", "files": at_once("http://127.0.0.1:9/hook")});
+    let (_, proposed) = team.post(AUTHOR, "/api/v1/changes", proposal).await;
+    let (id, digest) = (proposed["id"].as_str().unwrap(), proposed["digest"].clone());
+    let glass = json!({"digest": digest, "target": "prod", "reason": "urgent"});
+    team.does(AUTHOR, id, "break-glass", glass).await;
+    team.does(AUTHOR, id, "apply", json!({"digest": digest, "target": "prod"})).await;
+    team.may_not(AUTHOR, id, "withdraw", json!({"reason": "done"}), 409, "breaking the glass").await;
+
+    let mut shown = team.app.web.nudges.shown();
+    let opened = async {
+        loop {
+            let alerts = team.app.web.store.alerts(true, 10).await.unwrap();
+            let told = alerts.into_iter().find(|alert| alert.group.subject.starts_with("break-glass/"));
+            if let Some(alert) = told
+                && !team.app.web.store.notifications(alert.id).await.unwrap().is_empty()
+            {
+                return alert.id;
+            }
+            shown.changed().await.unwrap();
+        }
+    };
+    let alert = tokio::time::timeout(std::time::Duration::from_secs(60), opened).await.unwrap();
+    let close = format!("/api/v1/alerts/{alert}/close");
+    for who in [AUTHOR, REVIEWER] {
+        let (status, told) = team.post(who, &close, json!({"reason": "fine"})).await;
+        assert!(status == 403 && told["title"].as_str().unwrap().contains("security"), "{status} {told}");
+    }
+    assert_eq!(team.post(APPROVER, &close, json!({"reason": "we looked"})).await.0, 200);
     team.app.stop().await;
 }

@@ -220,7 +220,8 @@ pub enum Command {
         target: String,
         due: Timestamp,
     },
-    /// The missing decisions came: the clock of the broken glass stops.
+    /// The missing decisions came, or the change was withdrawn before it came there: the clock of the
+    /// broken glass stops.
     Settle {
         target: String,
     },
@@ -255,6 +256,14 @@ pub enum Refusal {
     Reason,
     #[error("the content is the same as before")]
     Unchanged,
+    #[error(
+        "`{target}` has this by breaking the glass, and the test, review and approval are still missing: they settle it, and then it can be withdrawn"
+    )]
+    Unsettled { target: String },
+    #[error(
+        "this alert says that the glass was broken: its test, review and approval end it, or somebody with the role security does who neither broke the glass nor was made able to by whoever did"
+    )]
+    OwnGlass,
 }
 
 impl Refusal {
@@ -263,13 +272,16 @@ impl Refusal {
         match self {
             Refusal::NoSuchEnvironment(_) => Class::NotFound,
             Refusal::NotLower { .. } | Refusal::Reason => Class::Invalid,
-            Refusal::OwnChange(_) | Refusal::SamePerson | Refusal::Role { .. } | Refusal::FreshGrant => {
-                Class::Denied
-            }
+            Refusal::OwnChange(_)
+            | Refusal::SamePerson
+            | Refusal::Role { .. }
+            | Refusal::OwnGlass
+            | Refusal::FreshGrant => Class::Denied,
             Refusal::Withdrawn
             | Refusal::Stale { .. }
             | Refusal::Missing { .. }
             | Refusal::Already { .. }
+            | Refusal::Unsettled { .. }
             | Refusal::Unchanged => Class::Conflict,
         }
     }
@@ -305,6 +317,16 @@ impl Change {
             Gate::Open | Gate::SelfApproved => &[],
             Gate::Approved => NEEDS.get(self.stage(&rung.name).decisions()..).unwrap_or_default(),
         }
+    }
+
+    /// Whether this person may close the alert that tells of broken glass. Once it is settled anybody
+    /// may; before that security, who neither broke it nor was made able to by whoever did.
+    pub fn closes_glass(&self, target: &str, actor: &Actor) -> Result<(), Refusal> {
+        let Some(glass) = self.broken_glass.get(target) else { return Ok(()) };
+        if !actor.roles.contains(&Role::Security) {
+            return Err(Refusal::Role { role: Role::Security, team: ": it tells of broken glass" });
+        }
+        if glass.by == actor.person || actor.is_made_by(glass.by) { Err(Refusal::OwnGlass) } else { Ok(()) }
     }
 
     /// The targets whose broken glass is overdue at `now`.

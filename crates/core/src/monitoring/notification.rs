@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::alert::{Alert, Stage};
+use super::glass;
 use super::route::Destination;
 use super::silence::Silence;
 use crate::canonical::Value;
@@ -46,7 +47,8 @@ pub enum Due {
 /// When this destination is due to be told of this alert.
 ///
 /// The end of an alert is told to those alone who were told of its beginning. A silence
-/// defers; it does not swallow: what still fires when it ends is told then.
+/// defers; it does not swallow: what still fires when it ends is told then. That the glass was
+/// broken is told whatever is silenced: whoever breaks it may make silences, too.
 pub fn due(
     alert: &Alert,
     destination: &Destination,
@@ -59,8 +61,8 @@ pub fn due(
         return Due::At(at);
     }
     let labels = alert.labels();
-    let muted_until =
-        silences.iter().filter(|silence| silence.mutes(&labels, now)).map(|silence| silence.ends_at).max();
+    let mutes = |silence: &&Silence| silence.mutes(&labels, now) && glass::change_of(&alert.group).is_none();
+    let muted_until = silences.iter().filter(mutes).map(|silence| silence.ends_at).max();
     match muted_until {
         Some(end) => Due::At(end),
         None => Due::Now(occasion),
@@ -209,6 +211,16 @@ mod tests {
         assert_eq!(muted, Due::At(at(1_000)));
         let after = due(&alert(), &destination(), None, &silences, at(1_000));
         assert_eq!(after, Due::Now(Occasion::Opened));
+    }
+
+    #[test]
+    fn no_silence_mutes_that_the_glass_was_broken() {
+        let change = crate::id::ChangeId::mint(at(0), [4; 10]);
+        let subject = glass::subject(change);
+        let group = Group { kind: Kind::Clock, subject, ..alert().group };
+        let broken = Alert { group, ..alert() };
+        let told = due(&broken, &destination(), None, &[silence(0, 1_000)], at(101));
+        assert_eq!(told, Due::Now(Occasion::Opened));
     }
 
     #[test]

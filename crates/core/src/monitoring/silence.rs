@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::PersonId;
-use crate::selector::{Labels, Selector};
+use crate::selector::{Labels, Matcher, Selector};
 use crate::time::{Duration, Timestamp};
 
 /// The longest that a silence may last: longer ones are forgotten, and then hide a fault.
@@ -22,7 +22,9 @@ pub struct Silence {
 /// Why a silence is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    #[error("a silence without a matcher would silence everything: name at least one label")]
+    #[error(
+        "this would silence everything, or nearly: at least one matcher names what it mutes, as label=value or label=~one|another; label=~.*, label!=value and label= name nothing"
+    )]
     Everything,
     #[error("a silence takes a reason")]
     NoReason,
@@ -35,7 +37,7 @@ pub enum Refusal {
 impl Silence {
     /// Whether this silence may be made.
     pub fn check(&self) -> Result<(), Refusal> {
-        if self.matchers.matchers().is_empty() {
+        if !self.matchers.matchers().iter().any(Matcher::pins) {
             return Err(Refusal::Everything);
         }
         if self.reason.trim().is_empty() {
@@ -84,7 +86,10 @@ mod tests {
 
     #[test]
     fn a_silence_that_hides_too_much_is_refused() {
-        assert_eq!(silence(&[], "x", 1).check(), Err(Refusal::Everything));
+        for everything in [&[][..], &["service=~.*"], &["absent="], &["service!=qzj", "severity=~.+"]] {
+            assert_eq!(silence(everything, "x", 1).check(), Err(Refusal::Everything), "{everything:?}");
+        }
+        assert_eq!(silence(&["service=~web|shop", "severity!=critical"], "x", 1).check(), Ok(()));
         assert_eq!(silence(&["a=b"], " ", 1).check(), Err(Refusal::NoReason));
         assert!(matches!(silence(&["a=b"], "x", 0).check(), Err(Refusal::EndsBeforeItStarts { .. })));
         assert_eq!(silence(&["a=b"], "x", 30 * 24 + 1).check(), Err(Refusal::TooLong));

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use bartizan_core::asset::Asset;
+use bartizan_core::configuration::change;
 use bartizan_core::digest::Digest;
 use bartizan_core::id::{AlertId, AssetId};
 use bartizan_core::monitoring::alert::{self, Alert, Group, Member, Step};
-use bartizan_core::monitoring::flood;
 use bartizan_core::monitoring::signal::{Kind, Signal, State};
+use bartizan_core::monitoring::{flood, glass};
 use bartizan_core::posture::{AssetNumber, Change, SubjectNumber};
 use bartizan_core::severity::Severity;
 use bartizan_core::time::Timestamp;
@@ -31,7 +32,8 @@ pub const DECISIONS: &str = "alert/decision";
 
 /// The acts that it rules on.
 const ACKNOWLEDGE: &str = "alert.acknowledge";
-const ACTS: [&str; 2] = [ACKNOWLEDGE, "alert.close"];
+const CLOSE: &str = "alert.close";
+const ACTS: [&str; 2] = [ACKNOWLEDGE, CLOSE];
 
 /// The most rows of each log that one look takes in.
 const BATCH_LIMIT: usize = 500;
@@ -266,7 +268,8 @@ impl Work<'_> {
             },
             Err(_) => None,
         };
-        let outcome = match act(held, decision) {
+        let barred = barred(self.context, held.as_ref(), decision).await?;
+        let outcome = match barred.map_or_else(|| act(held, decision), Err) {
             Ok(next) => {
                 self.open.insert(next.group.key(), Some(next.clone()));
                 self.changed.insert(next.id, next);
@@ -285,7 +288,28 @@ pub(super) async fn rehearse(context: &Context, decision: &Decision) -> Result<O
         Ok(id) => context.store.alert(id).await?,
         Err(_) => None,
     };
+    if let Some(barred) = barred(context, held.as_ref(), decision).await? {
+        return Ok(barred);
+    }
     Ok(act(held, decision).map_or_else(|refused| refused, |_| Outcome::Accepted))
+}
+
+/// Why whoever acts may not end an alert that tells of broken glass; nothing for every other act.
+async fn barred(
+    context: &Context,
+    held: Option<&Alert>,
+    decision: &Decision,
+) -> Result<Option<Outcome>, Error> {
+    let Some(alert) = held.filter(|_| decision.act == CLOSE) else { return Ok(None) };
+    let Some(id) = glass::change_of(&alert.group) else { return Ok(None) };
+    let Some(change) = context.store.change(id).await? else { return Ok(None) };
+    let closes = match context.store.person(decision.person).await? {
+        Some(person) => change.closes_glass(&alert.group.environment, &person.actor()),
+        None => Ok(()),
+    };
+    let refused =
+        |refusal: change::Refusal| Outcome::Refused { class: Refused::Denied, reason: refusal.to_string() };
+    Ok(closes.err().map(refused))
 }
 
 /// The alert after what a person did with it.

@@ -10,7 +10,8 @@ use bartizan_core::digest::Digest;
 use bartizan_core::document::Document;
 use bartizan_core::error::Class;
 use bartizan_core::id::{AssetId, ChangeId};
-use bartizan_core::monitoring::signal::{Kind, Signal, State};
+use bartizan_core::monitoring::glass;
+use bartizan_core::monitoring::signal::{Signal, State};
 use bartizan_core::severity::Severity;
 use bartizan_core::time::Timestamp;
 use bartizan_store::change::Batch;
@@ -128,11 +129,17 @@ fn take(batch: &mut Batch, change: &Change, commands: Vec<Command>, at: Timestam
                 let summary = format!(
                     "the glass was broken for {target}: {why}; test, review and approval are due at {due}"
                 );
-                batch.signals.push(glass(change, &target, State::Firing, summary, at));
+                batch.signals.push(broken(change, &target, State::Firing, summary, at));
             }
             Command::Settle { target } => {
-                let summary = format!("what was brought to {target} by breaking the glass is approved");
-                batch.signals.push(glass(change, &target, State::Resolved, summary, at));
+                let summary = if change.withdrawn {
+                    format!(
+                        "the glass was broken for {target}, and the change withdrawn before it came there"
+                    )
+                } else {
+                    format!("what was brought to {target} by breaking the glass is approved")
+                };
+                batch.signals.push(broken(change, &target, State::Resolved, summary, at));
             }
             // The change itself says what is void and what it waits for: its page is read from that.
             Command::Void { .. } | Command::AskReview { .. } | Command::AskApproval { .. } => {}
@@ -141,11 +148,11 @@ fn take(batch: &mut Batch, change: &Change, commands: Vec<Command>, at: Timestam
 }
 
 /// Broken glass is louder than every other path: it pages at once, and stands until the decisions are there.
-fn glass(change: &Change, target: &str, state: State, summary: String, at: Timestamp) -> Signal {
+fn broken(change: &Change, target: &str, state: State, summary: String, at: Timestamp) -> Signal {
     let labels = [("service", change.service.as_str()), ("environment", target)];
     Signal {
-        kind: Kind::Clock,
-        subject: format!("break-glass/{}", change.id),
+        kind: glass::KIND,
+        subject: glass::subject(change.id),
         // It is on no asset: the change stands in its place.
         asset: AssetId::from_uuid(change.id.as_uuid()),
         object: String::new(),

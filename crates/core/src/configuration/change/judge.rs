@@ -204,9 +204,19 @@ impl Act<'_> {
             self.on_the_team()?;
         }
         reasoned(reason)?;
+        if let Some(target) = self.change.broken_glass.keys().find(|target| self.was_brought_to(target)) {
+            return Err(Refusal::Unsettled { target: target.clone() });
+        }
         let mut next = self.change.clone();
         next.withdrawn = true;
-        Ok((next, Vec::new()))
+        let broken = std::mem::take(&mut next.broken_glass);
+        Ok((next, broken.into_keys().map(|target| Command::Settle { target }).collect()))
+    }
+
+    /// Whether something came to a target since its glass was broken.
+    fn was_brought_to(&self, target: &str) -> bool {
+        let Some(glass) = self.change.broken_glass.get(target) else { return false };
+        self.change.applied.iter().any(|on| on.target == target && on.at >= glass.at)
     }
 
     fn current(&self, seen: &Digest) -> Result<(), Refusal> {

@@ -275,6 +275,53 @@ fn an_edit_does_not_stop_the_clock_of_a_broken_glass_nor_let_other_bytes_through
     assert!(matches!(act(&edited, &author(), apply_event(edited.digest)), Err(Refusal::Missing { .. })));
 }
 
+fn broken(change: &Change, by: &Actor) -> Change {
+    let digest = change.digest;
+    let event = Event::GlassBroken { target: prod(), digest, reason: "the shop is down".into() };
+    act(change, by, event).unwrap().0
+}
+
+fn withdrawn() -> Event {
+    Event::Withdrawn { reason: "done".into() }
+}
+
+#[test]
+fn what_was_brought_by_breaking_the_glass_is_not_withdrawn_before_it_is_settled() {
+    let change = broken(&proposed(), &author());
+    let (change, _) = act(&change, &author(), apply_event(change.digest)).unwrap();
+    let refused = Err(Refusal::Unsettled { target: prod() });
+    assert_eq!(act(&change, &author(), withdrawn()), refused);
+    let (edited, _) = act(&change, &author(), Event::Edited { content: content(23) }).unwrap();
+    assert_eq!(act(&edited, &author(), withdrawn()), refused, "an edit does not bring it back");
+    let change = tried(change);
+    let (change, _) = act(&change, &author(), test_event(change.digest, true)).unwrap();
+    let (change, _) = act(&change, &reviewer(), review_event(change.digest)).unwrap();
+    let (change, _) = act(&change, &approver(), approve_event(change.digest)).unwrap();
+    assert!(act(&change, &author(), withdrawn()).unwrap().0.withdrawn);
+}
+
+#[test]
+fn broken_glass_by_which_nothing_was_brought_is_settled_when_the_change_is_withdrawn() {
+    let change = broken(&proposed(), &author());
+    let (change, commands) = act(&change, &author(), withdrawn()).unwrap();
+    assert_eq!(commands, [Command::Settle { target: prod() }]);
+    assert!(change.withdrawn && change.broken_glass.is_empty());
+}
+
+#[test]
+fn the_alert_of_broken_glass_is_closed_by_security_other_than_who_broke_it() {
+    let breaker = author();
+    let change = broken(&proposed(), &breaker);
+    assert_eq!(change.closes_glass("prod", &breaker), Err(Refusal::OwnGlass));
+    assert!(matches!(change.closes_glass("prod", &reviewer()), Err(Refusal::Role { .. })));
+    let by = BTreeSet::from([breaker.person]);
+    let grants = vec![Grant { what: Granted::Credential, at: at(1), by }];
+    let puppet = Actor { grants, ..approver() };
+    assert_eq!(change.closes_glass("prod", &puppet), Err(Refusal::OwnGlass));
+    assert_eq!(change.closes_glass("prod", &approver()), Ok(()));
+    assert_eq!(proposed().closes_glass("prod", &reviewer()), Ok(()), "settled, it is as any other");
+}
+
 #[test]
 fn a_withdrawn_change_takes_no_more_acts() {
     let change = approved();
