@@ -1,12 +1,12 @@
 //! Assets: the servers, databases, network devices and hardware that are watched.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::configuration::change::Actor;
 use crate::error;
 use crate::id::AssetId;
 use crate::posture::AssetNumber;
@@ -132,7 +132,7 @@ impl Act {
     pub const fn roles(self) -> &'static [Role] {
         match self {
             Act::Approved => &[Role::Security, Role::Admin],
-            Act::Retired => &[Role::Operator, Role::Security],
+            Act::Retired => &[Role::Operator, Role::Security, Role::Admin],
         }
     }
 }
@@ -147,12 +147,17 @@ impl Refusal {
     }
 }
 
-/// Judges an act of somebody with these roles on an asset in this life; gives the life that follows.
-pub fn step(life: Life, roles: &BTreeSet<Role>, act: Act) -> Result<Life, Refusal> {
-    if !act.roles().iter().any(|role| roles.contains(role)) {
+/// Judges an act of somebody on an asset of a service; gives the life that follows. An operator acts on
+/// the assets of their own services.
+pub fn step(life: Life, service: &str, actor: &Actor, act: Act) -> Result<Life, Refusal> {
+    let on_the_team = |role: Role| role != Role::Operator || actor.services.contains(service);
+    if !act.roles().iter().any(|role| actor.roles.contains(role) && on_the_team(*role)) {
         return Err(match act {
             Act::Approved => Refusal::Role { act: "letting a host in", roles: "security and admin" },
-            Act::Retired => Refusal::Role { act: "retiring an asset", roles: "operator and security" },
+            Act::Retired => Refusal::Role {
+                act: "retiring an asset",
+                roles: "operator on its service's team, security and admin",
+            },
         });
     }
     match (act, life) {
@@ -267,7 +272,7 @@ mod tests {
 
     #[test]
     fn who_waits_is_let_in_by_security_or_an_admin_and_nobody_else() {
-        let by = |role, life, act| step(life, &BTreeSet::from([role]), act);
+        let by = |role, life, act| step(life, "shop", &actor(role, "shop"), act);
         for role in [Role::Security, Role::Admin] {
             assert_eq!(by(role, Life::Quarantined, Act::Approved), Ok(Life::Enrolled));
         }
@@ -278,9 +283,28 @@ mod tests {
         }
     }
 
+    fn actor(role: Role, service: &str) -> Actor {
+        Actor {
+            person: crate::id::PersonId::mint(Timestamp::from_millis(0), [1; 10]),
+            roles: [role].into(),
+            services: [service.to_owned()].into(),
+            grants: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn an_operator_retires_the_assets_of_their_own_services_alone() {
+        let by = |role, service| step(Life::Enrolled, "bank", &actor(role, service), Act::Retired);
+        assert_eq!(by(Role::Operator, "shop").unwrap_err().class(), error::Class::Denied);
+        assert_eq!(by(Role::Operator, "bank"), Ok(Life::Retired));
+        for role in [Role::Security, Role::Admin] {
+            assert_eq!(by(role, "shop"), Ok(Life::Retired));
+        }
+    }
+
     #[test]
     fn whoever_runs_a_service_retires_what_was_not_retired() {
-        let by = |role, life| step(life, &BTreeSet::from([role]), Act::Retired);
+        let by = |role, life| step(life, "shop", &actor(role, "shop"), Act::Retired);
         for life in [Life::Enrolled, Life::Quarantined, Life::Declared] {
             assert_eq!(by(Role::Operator, life), Ok(Life::Retired));
         }

@@ -59,6 +59,9 @@ pub const RESPONDERS: &[Role] =
 /// Who writes documents and runs services.
 pub const OPERATORS: &[Role] = &[Role::Operator, Role::Security];
 
+/// Who lets assets in by a key and takes them out of service: an operator those of their own services.
+pub const KEEPERS: &[Role] = &[Role::Operator, Role::Security, Role::Admin];
+
 /// Who sets Bartizan up.
 pub const ADMINS: &[Role] = &[Role::Admin];
 

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::finding::{self, Finding};
 use super::openapi::Shape;
 use super::{Answer, Ruled};
-use crate::auth::{CONFIRMERS, OPERATORS, READERS};
+use crate::auth::{CONFIRMERS, KEEPERS, OPERATORS, READERS};
 use crate::problem::{Body, Problem, Query};
 use crate::stages::asset as stage;
 use crate::web::{Route, Web};
@@ -178,7 +178,7 @@ pub(super) fn routes() -> Vec<Route> {
         Route {
             method: Method::POST,
             path: "/api/v1/assets/{asset}/retire",
-            roles: Some(OPERATORS),
+            roles: Some(KEEPERS),
             summary: Some("Take an asset out of service: nobody misses its reports any more."),
             handler: post(|web, person, asset, because| {
                 does(web, person, asset, because, (Act::Retired, stage::RETIRE))
@@ -342,7 +342,7 @@ async fn act(
 ) -> Result<Ruled, Problem> {
     let asset = find(web, name).await?;
     // The stage judges the same again: this is for a good message.
-    let judged = asset::step(asset.life, &person.actor().roles, act);
+    let judged = asset::step(asset.life, &asset.service, &person.actor(), act);
     judged.map_err(|refusal| Problem::new(refusal.class(), format_args!("`{}`: {refusal}", asset.name)))?;
     super::decide(web, person, word, &asset.id.to_string(), &because.reason).await
 }

@@ -72,6 +72,7 @@ struct Acts {
     reject: bool,
     break_glass: bool,
     withdraw: bool,
+    edit: bool,
     /// They wrote it: somebody else has to judge it.
     own: bool,
 }
@@ -143,7 +144,7 @@ async fn one(
     let found = row.stages.iter().find(|stage| stage.target == change.against).cloned();
     let stage = found.ok_or_else(|| crate::problem::Problem::not_found("environment", &change.against))?;
     let acts = acts(&change, &stage, asked.person.as_ref());
-    let text = if acts.any { change::text(&web, &name).await? } else { None };
+    let text = if acts.edit { change::text(&web, &name).await? } else { None };
     let place = Place::new(Section::Changes, title(row)).below("Changes", "/changes").lead(format!(
         "A change of the service {}, proposed by {}",
         row.service,
@@ -223,6 +224,7 @@ fn acts(change: &Described, stage: &Stage, person: Option<&Person>) -> Acts {
         reject: gated && stage.decisions > 0 && (security || team) && !own,
         break_glass: team && gated && open && !broken,
         withdraw: team || own,
+        edit: team || own || security,
         own,
     }
 }

@@ -87,7 +87,7 @@ async fn rule(
     let Some(person) = context.store.person(decision.person).await? else {
         return refused(Refused::Denied, "whoever acted is not known any more".to_owned());
     };
-    Ok(match asset::step(asset.life, &person.actor().roles, act) {
+    Ok(match asset::step(asset.life, &asset.service, &person.actor(), act) {
         Ok(life) => Ok((asset, life)),
         Err(refusal) => {
             let class = if refusal.class() == Class::Denied { Refused::Denied } else { Refused::Conflict };

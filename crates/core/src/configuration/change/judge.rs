@@ -55,6 +55,10 @@ impl Act<'_> {
         if digest == self.change.digest {
             return Err(Refusal::Unchanged);
         }
+        // An edit voids what others decided.
+        if !self.change.authors.contains(&self.actor.person) {
+            self.has(Role::Security).or_else(|_| self.on_the_team())?;
+        }
         let mut next = self.change.clone();
         next.authors.insert(self.actor.person);
         next.content = content.clone();

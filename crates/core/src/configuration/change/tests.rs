@@ -323,6 +323,18 @@ fn the_alert_of_broken_glass_is_closed_by_security_other_than_who_broke_it() {
 }
 
 #[test]
+fn only_its_authors_its_team_and_security_edit_a_change() {
+    let change = approved();
+    let edit = || Event::Edited { content: content(23) };
+    let stranger = Actor { services: BTreeSet::from(["bank".to_owned()]), ..reviewer() };
+    assert!(matches!(act(&change, &stranger, edit()), Err(Refusal::Role { .. })));
+    let left = Actor { services: BTreeSet::new(), roles: BTreeSet::new(), ..author() };
+    for actor in [left, reviewer(), approver()] {
+        assert!(act(&change, &actor, edit()).is_ok(), "{actor:?}");
+    }
+}
+
+#[test]
 fn a_withdrawn_change_takes_no_more_acts() {
     let change = approved();
     let (withdrawn, _) = act(&change, &author(), Event::Withdrawn { reason: "not needed".into() }).unwrap();
