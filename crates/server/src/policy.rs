@@ -179,14 +179,23 @@ impl Policies {
         Ok(Environment { etag, documents, rules, signals, policies, enforcements, routes })
     }
 
-    /// What people have to know of a rule, whichever environment holds it.
-    pub async fn rule(&self, baseline: &str, rule: &str) -> Result<Option<Rule>, Error> {
-        for name in self.store.environments().await? {
-            if let Some(found) = self.environment(&name).await?.rule(baseline, rule) {
+    /// What people have to know of a rule, in the words of the highest environment that has it with one
+    /// of these checks; where none has, in those of the highest that has it at all.
+    pub async fn rule(&self, baseline: &str, rule: &str, checks: &[Digest]) -> Result<Option<Rule>, Error> {
+        let ladder = self.store.ladder().await?;
+        let height = |name: &str| ladder.rungs().iter().position(|rung| rung.name == name);
+        let mut environments = self.store.environments().await?;
+        environments.sort_by_key(|name| std::cmp::Reverse(height(name)));
+        let mut highest = None;
+        for name in environments {
+            let environment = self.environment(&name).await?;
+            let Some(found) = environment.rule(baseline, rule) else { continue };
+            if checks.contains(&found.check) {
                 return Ok(Some(found.clone()));
             }
+            highest.get_or_insert_with(|| found.clone());
         }
-        Ok(None)
+        Ok(highest)
     }
 
     /// Forgets what was read: documents were applied here.

@@ -455,7 +455,7 @@ pub(crate) async fn propose(web: &Web, person: &Person, wanted: Wanted) -> Resul
         }
         (Some(rule), None) => {
             let (baseline, id) = pair(rule)?;
-            if web.policies.rule(baseline, id).await?.is_none() {
+            if web.policies.rule(baseline, id, &[]).await?.is_none() {
                 return Err(Problem::not_found("rule", rule).hint("a control is a rule that is applied"));
             }
             Some(Control::Rule { baseline: baseline.to_owned(), rule: id.to_owned() })

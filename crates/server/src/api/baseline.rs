@@ -7,6 +7,7 @@ use axum::http::Method;
 use axum::response::Json;
 use axum::routing::get;
 use bartizan_core::configuration::baseline;
+use bartizan_core::digest::Digest;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -72,7 +73,12 @@ impl Verdicts {
 pub(crate) async fn list(web: &Web) -> Result<List, Problem> {
     let counts = counts(web).await?;
     let mut baselines: BTreeMap<String, Row> = BTreeMap::new();
-    for applied in web.store.documents_of_kind(baseline::KIND).await? {
+    let ladder = web.store.ladder().await?;
+    let height = |name: &str| ladder.rungs().iter().position(|rung| rung.name == name);
+    let mut all = web.store.documents_of_kind(baseline::KIND).await?;
+    // A baseline is told in the words of the highest environment that has it.
+    all.sort_by_key(|applied| std::cmp::Reverse(height(&applied.environment)));
+    for applied in all {
         let document = applied.document;
         // It was good when it was applied: a newer program wrote it.
         let Ok(read) = baseline::Baseline::from_document(&document) else { continue };
@@ -108,6 +114,19 @@ pub(crate) async fn list(web: &Web) -> Result<List, Problem> {
 pub(crate) async fn describe(web: &Web, name: &str) -> Result<Row, Problem> {
     let all = list(web).await?.baselines;
     all.into_iter().find(|row| row.name == name).ok_or_else(|| Problem::not_found("baseline", name))
+}
+
+/// The checks by which each rule is not met somewhere.
+pub(crate) async fn failing(web: &Web) -> Result<BTreeMap<(String, String), Vec<Digest>>, Problem> {
+    let subjects = web.store.subjects().await?;
+    let mut failing: BTreeMap<(String, String), Vec<Digest>> = BTreeMap::new();
+    for (number, standings) in web.store.standings().await? {
+        if let Some(subject) = subjects.get(&number).filter(|_| standings.not_met > 0) {
+            let named = (subject.baseline.clone(), subject.rule.clone());
+            failing.entry(named).or_default().push(subject.check);
+        }
+    }
+    Ok(failing)
 }
 
 /// On how many assets each rule stands how, whichever values its check was judged with.

@@ -168,12 +168,16 @@ pub(crate) fn group(web: &Web, row: Summary) -> Group {
 
 async fn deviations(web: &Web) -> Result<Vec<Group>, Problem> {
     let mut groups = Vec::new();
+    let failing = baseline::failing(web).await?;
     // Whichever values a rule was judged with, it is one.
     for ((baseline, name), verdicts) in baseline::counts(web).await? {
         if verdicts.not_met == 0 {
             continue;
         }
-        let rule = web.policies.rule(&baseline, &name).await?;
+        let named = (baseline, name);
+        let checks = failing.get(&named).map(Vec::as_slice).unwrap_or_default();
+        let rule = web.policies.rule(&named.0, &named.1, checks).await?;
+        let (baseline, name) = named;
         let severity = rule.as_ref().map_or(Severity::Medium, |rule| rule.severity);
         groups.push(Group {
             kind: "deviation".to_owned(),
