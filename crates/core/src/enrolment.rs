@@ -7,8 +7,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::asset::{Class, Life, NAME_BYTES_LIMIT, check_labels};
+use crate::configuration::change::{Actor, Gate, Ladder};
 use crate::error;
 use crate::id::EnrolmentKeyId;
+use crate::role::Role;
 use crate::selector::Labels;
 use crate::time::Timestamp;
 
@@ -63,6 +65,10 @@ pub enum Refusal {
     Expired(Timestamp),
     #[error("the enrolment key does not let hosts enrol from {0}")]
     Network(IpAddr),
+    #[error(
+        "`{environment}` asks for approval: a key for a host of `{service}` there is made by an operator on its team, by security or by an admin"
+    )]
+    Team { service: String, environment: String },
     #[error("{0}")]
     Invalid(String),
 }
@@ -96,6 +102,18 @@ impl Key {
 }
 
 impl Grant {
+    /// Whether this person may make a key with this grant. Where an environment asks for nothing anybody
+    /// who runs a service may; elsewhere a host of a service is let in by those who answer for it.
+    pub fn may_be_made(&self, actor: &Actor, ladder: &Ladder) -> Result<(), Refusal> {
+        let open = ladder.rung(&self.environment).is_ok_and(|rung| rung.gate == Gate::Open);
+        let has = |role| actor.roles.contains(&role);
+        let on_the_team = has(Role::Operator) && actor.services.contains(&self.service);
+        if open || on_the_team || has(Role::Security) || has(Role::Admin) {
+            return Ok(());
+        }
+        Err(Refusal::Team { service: self.service.clone(), environment: self.environment.clone() })
+    }
+
     /// Whether a key with this grant may be made.
     pub fn check(&self) -> Result<(), Refusal> {
         let words = [("service", &self.service), ("environment", &self.environment)];
@@ -187,6 +205,24 @@ mod tests {
         let late = Timestamp::from_millis(2_000);
         assert_eq!(key(&[], false).admit(here, late), Err(Refusal::Expired(late)));
         assert_eq!(Key { uses_left: 0, ..key(&[], false) }.admit(here, NOW), Err(Refusal::Used));
+    }
+
+    #[test]
+    fn a_key_for_where_approval_is_asked_for_is_made_by_those_who_answer_for_the_service() {
+        let may = |role: Role, service: &str, environment: &str| {
+            let person = crate::id::PersonId::mint(NOW, [1; 10]);
+            let services = [service.to_owned()].into();
+            let actor = Actor { person, roles: [role].into(), services, grants: Vec::new() };
+            let grant = Grant { environment: environment.to_owned(), ..key(&[], false).grant };
+            grant.may_be_made(&actor, &Ladder::default()).is_ok()
+        };
+        assert!(may(Role::Operator, "shop", "prod"));
+        assert!(!may(Role::Operator, "bank", "prod"));
+        assert!(!may(Role::Operator, "bank", "attic"), "nobody says what it asks for");
+        for (role, environment) in [(Role::Security, "prod"), (Role::Admin, "prod"), (Role::Operator, "dev")]
+        {
+            assert!(may(role, "bank", environment), "{role} {environment}");
+        }
     }
 
     #[test]

@@ -83,7 +83,7 @@ impl House {
             expires_at: now().plus(bartizan_core::time::Duration::from_hours(1)),
             grant,
         };
-        web.store.create_enrolment_key(&key, secret("key"), now()).await.unwrap();
+        web.store.create_enrolment_key(&key, secret("key"), None, now()).await.unwrap();
         let request = Request {
             secret: secret("key"),
             address: std::net::IpAddr::from([127, 0, 0, 1]),

@@ -45,7 +45,7 @@ async fn a_route_that_cannot_be_read_is_an_alert_until_it_can() {
     let newer = "kind: Route\nname: main\nspec:\n  receivers: [{name: pager, pigeon: {loft: 7}}]\n  route: {receiver: pager}\n";
     let edits =
         document::parse("routes.yaml", newer).unwrap().into_iter().map(|one| Edit::Put(Box::new(one)));
-    app.web.store.edit_documents("dev", &edits.collect::<Vec<_>>(), now()).await.unwrap();
+    app.web.store.edit_documents("dev", &edits.collect::<Vec<_>>(), None, now()).await.unwrap();
     let alert = until(&app, |alert| alert.stage == Stage::Open).await;
     assert_eq!((alert.group.environment.as_str(), alert.counts.firing), ("dev", 1));
     assert!(alert.summary.contains("the route main of dev can't be read"), "{}", alert.summary);

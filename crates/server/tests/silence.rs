@@ -67,7 +67,8 @@ async fn what_still_fires_when_a_silence_ends_is_told_then() {
     };
     let alert = tokio::time::timeout(limit, opened).await.unwrap();
     let ended = now();
-    app.web.store.end_silence(&id, ended).await.unwrap();
+    let by = bartizan_store::person::By { person: silence.owner, salt: [0; 32] };
+    app.web.store.end_silence(&id, by, ended).await.unwrap();
     app.web.nudges.alerts_changed();
     let told = async {
         loop {

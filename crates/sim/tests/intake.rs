@@ -199,7 +199,7 @@ async fn what_another_replica_has_just_applied_counts_at_once() {
     house.report(verdicts(&before, Verdict::Met), Vec::new()).await;
     // This replica has read its documents a moment ago, and was told of nothing since.
     let edits: Vec<Edit> = after.iter().map(|document| Edit::Put(Box::new(document.clone()))).collect();
-    house.app.web.store.edit_documents("dev", &edits, now()).await.unwrap();
+    house.app.web.store.edit_documents("dev", &edits, None, now()).await.unwrap();
     house.report(verdicts(&after, Verdict::NotMet), Vec::new()).await;
     assert!(house.standing().await.contains(&Verdict::NotMet), "{:?}", house.standing().await);
     house.app.stop().await;

@@ -97,7 +97,7 @@ impl Store {
             tx.stage("change", "change", now, &Body::Open(body.to_string())).await?;
         }
         for (id, environment, content) in &batch.applied {
-            tx.edit_documents(environment, &edits(content)?, Some(*id), now).await?;
+            tx.edit_documents(environment, &edits(content)?, Some(*id), None, now).await?;
         }
         for (environment, gate) in &batch.declared {
             tx.declare(environment, *gate, now).await?;

@@ -13,6 +13,7 @@ use bartizan_ledger::entry::Body;
 use crate::Store;
 use crate::asset::Identity;
 use crate::engine::{Error, Row, Transaction, bytes, json, ms, places};
+use crate::person::By;
 
 /// The most hosts that one transaction enrols.
 pub const BATCH_LIMIT: usize = 256;
@@ -40,8 +41,15 @@ fn read(row: &Row) -> Result<Key, Error> {
 }
 
 impl Store {
-    /// Keeps a new key; `secret` is the digest of what is shown once.
-    pub async fn create_enrolment_key(&self, key: &Key, secret: Digest, now: Timestamp) -> Result<(), Error> {
+    /// Keeps a new key; `secret` is the digest of what is shown once, and nobody made it where the
+    /// server's own machine did.
+    pub async fn create_enrolment_key(
+        &self,
+        key: &Key,
+        secret: Digest,
+        by: Option<By>,
+        now: Timestamp,
+    ) -> Result<(), Error> {
         let tx = self.begin("create an enrolment key").await?;
         tx.run(
             "INSERT INTO enrolment_key (id, secret, uses_left, expires_at, grants, created_at)
@@ -56,10 +64,16 @@ impl Store {
             ],
         )
         .await?;
-        let body = serde_json::json!({
+        let told = serde_json::json!({
             "key": key.id, "uses": key.uses_left, "expires_at": key.expires_at, "grant": key.grant,
+            "by": by.map(|by| by.person),
         });
-        tx.stage("enrolment", "enrolment_key", now, &Body::Open(body.to_string())).await?;
+        let text = told.to_string();
+        let body = match by {
+            None => Body::Open(text),
+            Some(By { salt, .. }) => Body::Salted { text, salt },
+        };
+        tx.stage("enrolment", "enrolment_key", now, &body).await?;
         tx.commit().await
     }
 

@@ -13,6 +13,7 @@ mod count;
 mod declared;
 mod environment;
 mod first;
+mod hand;
 mod life;
 mod order;
 mod place;
@@ -40,6 +41,7 @@ impl MigratorTrait for Migrator {
             Box::new(Step { name: "0013_order", statements: order::STATEMENTS }),
             Box::new(Step { name: "0014_review", statements: review::STATEMENTS }),
             Box::new(Step { name: "0015_place", statements: place::STATEMENTS }),
+            Box::new(Step { name: "0016_hand", statements: hand::STATEMENTS }),
         ]
     }
 }

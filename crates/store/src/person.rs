@@ -17,6 +17,13 @@ pub use ruling::Batch;
 /// The most people that one list holds.
 const PAGE_LIMIT: usize = 10_000;
 
+/// Who did something, and the salt that hides them in the ledger's leaf.
+#[derive(Clone, Copy, Debug)]
+pub struct By {
+    pub person: PersonId,
+    pub salt: Salt,
+}
+
 /// Somebody who is signed in, and how far.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {

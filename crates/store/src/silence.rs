@@ -7,6 +7,7 @@ use bartizan_ledger::entry::{Body, Salt};
 
 use crate::Store;
 use crate::engine::{Error, json, ms};
+use crate::person::By;
 
 /// The most silences that one page holds.
 const PAGE_LIMIT: usize = 1_000;
@@ -30,7 +31,7 @@ impl Store {
     }
 
     /// Ends a silence at a time.
-    pub async fn end_silence(&self, id: &str, now: Timestamp) -> Result<(), Error> {
+    pub async fn end_silence(&self, id: &str, by: By, now: Timestamp) -> Result<(), Error> {
         let tx = self.begin("end a silence").await?;
         let row = tx.one("SELECT body FROM silence WHERE id = $1", [id.into()]).await?;
         let not_found = || Error::NotFound { what: "silence", name: id.to_owned() };
@@ -38,8 +39,9 @@ impl Store {
         silence.ends_at = now.min(silence.ends_at);
         let sql = "UPDATE silence SET ends_at = $1, body = $2 WHERE id = $3";
         tx.run(sql, [ms(silence.ends_at), json(&silence, "a silence")?, id.into()]).await?;
-        let body = serde_json::json!({"silence": id, "ends_at": silence.ends_at}).to_string();
-        tx.stage("silence", "silence_ended", now, &Body::Open(body)).await?;
+        let told = serde_json::json!({"silence": id, "ends_at": silence.ends_at, "by": by.person});
+        let body = Body::Salted { text: told.to_string(), salt: by.salt };
+        tx.stage("silence", "silence_ended", now, &body).await?;
         tx.commit().await
     }
 

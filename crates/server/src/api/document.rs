@@ -15,11 +15,13 @@ use bartizan_core::person::Person;
 use bartizan_core::vulnerability::source::{self, FeedSource};
 use bartizan_detect::rules::Rules;
 use bartizan_store::document::Edit;
+use bartizan_store::person::By;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Answer;
 use super::openapi::Shape;
+use super::person::Names;
 use crate::auth::{OPERATORS, READERS};
 use crate::problem::{Body, Problem};
 use crate::web::{Route, Web};
@@ -38,6 +40,9 @@ pub struct Row {
     pub applied_at: String,
     /// The change that brought it; none where it was applied in an open environment.
     pub change: Option<String>,
+    /// Who applied it by hand there.
+    #[serde(default)]
+    pub applied_by: Option<String>,
 }
 
 /// All documents.
@@ -97,9 +102,15 @@ pub(super) fn routes() -> Vec<Route> {
 /// The documents of all environments.
 pub(crate) async fn list(web: &Web) -> Result<List, Problem> {
     let mut documents = Vec::new();
+    let mut names = Names::default();
     for environment in web.store.environments().await? {
         for applied in web.store.documents(&environment).await? {
+            let applied_by = match applied.by {
+                Some(by) => Some(names.name(web, by).await?),
+                None => None,
+            };
             documents.push(Row {
+                applied_by,
                 environment: applied.environment,
                 kind: applied.document.kind,
                 name: applied.document.name,
@@ -126,7 +137,7 @@ async fn apply(
     }
     let documents = checked(&files.files)?;
     tracing::info!(person.id = %person.id, environment, documents = documents.len(), "applying documents");
-    apply_documents(&web, &environment, documents).await.map(Json)
+    apply_by(&web, &environment, Some(&person), documents).await.map(Json)
 }
 
 /// The documents of files, each good by its kind; or every fault that could be found.
@@ -149,10 +160,20 @@ fn faults(faults: Vec<document::Fault>) -> Problem {
         .hint("nothing was applied: mend the documents and apply again")
 }
 
-/// Checks documents by their kinds, and applies those that are new or changed.
+/// Applies what ships with the server, or what its own machine asks for: nobody did it by hand.
 pub async fn apply_documents(
     web: &Web,
     environment: &str,
+    documents: Vec<Document>,
+) -> Result<Applied, Problem> {
+    apply_by(web, environment, None, documents).await
+}
+
+/// Checks documents by their kinds, and applies those that are new or changed.
+async fn apply_by(
+    web: &Web,
+    environment: &str,
+    person: Option<&Person>,
     documents: Vec<Document>,
 ) -> Result<Applied, Problem> {
     let mut wrong = Vec::new();
@@ -181,7 +202,8 @@ pub async fn apply_documents(
         edits.push(Edit::Put(Box::new(document)));
     }
     if !edits.is_empty() {
-        web.store.edit_documents(environment, &edits, web.ambient.now()).await?;
+        let by = person.map(|person| By { person: person.id, salt: web.ambient.random() });
+        web.store.edit_documents(environment, &edits, by, web.ambient.now()).await?;
         web.policies.changed();
         web.nudges.policies();
     }

@@ -10,12 +10,13 @@ use bartizan_core::error::Class;
 use bartizan_core::id::EnrolmentKeyId;
 use bartizan_core::person::Person;
 use bartizan_core::time::Duration;
+use bartizan_store::person::By;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Answer;
 use super::openapi::Shape;
-use crate::auth::OPERATORS;
+use crate::auth::KEEPERS;
 use crate::problem::{Body, Problem};
 use crate::web::{Route, Web};
 
@@ -64,20 +65,28 @@ pub(super) fn routes() -> Vec<Route> {
     vec![Route {
         method: Method::POST,
         path: "/api/v1/enrolment-keys",
-        roles: Some(OPERATORS),
+        roles: Some(KEEPERS),
         summary: Some("Make a key by which hosts enrol. It is shown once."),
         handler: post(
-            |State(web): State<Web>, Extension(_): Extension<Person>, Body(wanted): Body<Wanted>| async move {
-                let made: Answer<Created> = create(&web, wanted).await.map(Json);
+            |State(web): State<Web>, Extension(person): Extension<Person>, Body(wanted): Body<Wanted>| async move {
+                let made: Answer<Created> = create_by(&web, Some(&person), wanted).await.map(Json);
                 made
             },
         ),
     }]
 }
 
-/// Makes a key.
+/// Makes a key for the server's own machine, or for hosts that are made up: nobody asks for it.
 pub async fn create(web: &Web, wanted: Wanted) -> Result<Created, Problem> {
+    create_by(web, None, wanted).await
+}
+
+async fn create_by(web: &Web, person: Option<&Person>, wanted: Wanted) -> Result<Created, Problem> {
     let wrong = |what: String| Problem::new(Class::Invalid, what);
+    if let Some(person) = person {
+        let made = wanted.grant.may_be_made(&person.actor(), &web.store.ladder().await?);
+        made.map_err(|refusal| Problem::new(refusal.class(), refusal))?;
+    }
     wanted.grant.check().map_err(|refusal| Problem::new(refusal.class(), refusal))?;
     if wanted.uses == 0 || wanted.uses > USES_LIMIT {
         return Err(wrong(format!("`uses` is from 1 to {USES_LIMIT}")));
@@ -93,7 +102,8 @@ pub async fn create(web: &Web, wanted: Wanted) -> Result<Created, Problem> {
         expires_at: now.plus(wanted.expires_in),
         grant: wanted.grant,
     };
-    web.store.create_enrolment_key(&key, Digest::of_bytes(secret.as_bytes()), now).await?;
+    let by = person.map(|person| By { person: person.id, salt: web.ambient.random() });
+    web.store.create_enrolment_key(&key, Digest::of_bytes(secret.as_bytes()), by, now).await?;
     Ok(Created {
         id: key.id.to_string(),
         key: secret,

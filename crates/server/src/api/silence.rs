@@ -9,6 +9,7 @@ use bartizan_core::monitoring::silence::Silence;
 use bartizan_core::person::Person;
 use bartizan_core::selector::Selector;
 use bartizan_core::time::Duration;
+use bartizan_store::person::By;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -88,10 +89,14 @@ pub(super) fn routes() -> Vec<Route> {
             path: "/api/v1/silences/{silence}/end",
             roles: Some(RESPONDERS),
             summary: Some("End a silence now: what still fires is told."),
-            handler: post(|State(web): State<Web>, Path(silence): Path<String>| async move {
-                let left: Answer<List> = end(&web, &silence).await.map(Json);
-                left
-            }),
+            handler: post(
+                |State(web): State<Web>,
+                 Extension(person): Extension<Person>,
+                 Path(silence): Path<String>| async move {
+                    let left: Answer<List> = end(&web, &person, &silence).await.map(Json);
+                    left
+                },
+            ),
         },
     ]
 }
@@ -130,12 +135,13 @@ pub(crate) async fn create(web: &Web, person: &Person, wanted: Wanted) -> Result
 }
 
 /// Ends a silence now: what still fires is told.
-pub(crate) async fn end(web: &Web, silence: &str) -> Result<List, Problem> {
+pub(crate) async fn end(web: &Web, person: &Person, silence: &str) -> Result<List, Problem> {
     // The store finds out in its transaction, which a dry run has none of.
     if web.store.is_read_only() && !list(web).await?.silences.iter().any(|row| row.id == silence) {
         return Err(Problem::not_found("silence", silence));
     }
-    web.store.end_silence(silence, web.ambient.now()).await?;
+    let by = By { person: person.id, salt: web.ambient.random() };
+    web.store.end_silence(silence, by, web.ambient.now()).await?;
     web.nudges.alerts_changed();
     list(web).await
 }

@@ -123,7 +123,11 @@ async fn create(
     Ok(Redirect::to("/silences").into_response())
 }
 
-async fn end(State(web): State<Web>, Path(silence): Path<String>) -> Answer {
-    silence::end(&web, &silence).await?;
+async fn end(
+    State(web): State<Web>,
+    Extension(person): Extension<Person>,
+    Path(silence): Path<String>,
+) -> Answer {
+    silence::end(&web, &person, &silence).await?;
     Ok(Redirect::to("/silences").into_response())
 }

@@ -121,7 +121,7 @@ async fn documents(context: &Context) -> Result<Digest, Error> {
 }
 
 /// Every baseline that is applied, with who wrote it as far as changes tell: whoever brought the same
-/// content to any environment.
+/// content to any environment, by a change or by hand.
 pub(crate) async fn baselines(store: &Store) -> Result<Baselines, bartizan_store::Error> {
     let ladder = store.ladder().await?;
     let height = |name: &str| ladder.rungs().iter().position(|rung| rung.name == name);
@@ -135,6 +135,7 @@ pub(crate) async fn baselines(store: &Store) -> Result<Baselines, bartizan_store
         let Some(first) = held.first() else { continue };
         let mut authors = BTreeSet::new();
         for same in held.iter().filter(|held| held.document.digest == first.document.digest) {
+            authors.extend(same.by);
             if let Some(id) = same.change {
                 authors.extend(store.change(id).await?.into_iter().flat_map(|change| change.authors));
             }

@@ -62,7 +62,7 @@ async fn route(store: &Store, ways: &str) {
         Edit::Put(document) => bartizan_server::api::document::check(document).is_empty(),
         Edit::Delete { .. } => false,
     }));
-    store.edit_documents("dev", &edits, now()).await.unwrap();
+    store.edit_documents("dev", &edits, None, now()).await.unwrap();
 }
 
 /// Something goes wrong on a host.

@@ -30,6 +30,7 @@ use bartizan_store::enrolment::Request;
 use bartizan_store::incident as incident_store;
 use bartizan_store::log::Log;
 use bartizan_store::notification::{Notification, State as Sending};
+use bartizan_store::person::By;
 use bartizan_store::report::{Outcome, Report, SectionBody, Verdicts};
 use bartizan_store::subject::Subject;
 use bartizan_store::tuple::Build;
@@ -56,7 +57,7 @@ async fn create_key(store: &Store, word: &str, uses: u32) {
     };
     let id = EnrolmentKeyId::mint(NOW, [u8::try_from(word.len()).unwrap(); 10]);
     let key = Key { id, uses_left: uses, expires_at: later(3_600), grant };
-    store.create_enrolment_key(&key, secret(word), NOW).await.unwrap();
+    store.create_enrolment_key(&key, secret(word), None, NOW).await.unwrap();
 }
 
 fn request(word: &str, number: u8) -> Request {
@@ -82,7 +83,7 @@ pub(crate) async fn enrol(store: &Store, number: u8) -> Asset {
         approval: false,
     };
     let key = Key { id: grant_id, uses_left: 1, expires_at: later(3_600), grant };
-    store.create_enrolment_key(&key, secret(&word), NOW).await.unwrap();
+    store.create_enrolment_key(&key, secret(&word), None, NOW).await.unwrap();
     store.enrol(request(&word, number)).await.unwrap().unwrap()
 }
 
@@ -272,14 +273,18 @@ pub(crate) async fn documents_are_put_deleted_and_digested(store: Store) {
     let documents = document::parse("routes.yaml", text).unwrap();
     let empty = store.documents_etag("dev").await.unwrap();
     let edits: Vec<Edit> = documents.iter().cloned().map(|document| Edit::Put(Box::new(document))).collect();
-    store.edit_documents("dev", &edits, NOW).await.unwrap();
+    let by = PersonId::mint(NOW, [5; 10]);
+    store.edit_documents("dev", &edits, Some(By { person: by, salt: [5; 32] }), NOW).await.unwrap();
+    assert!(store.documents("dev").await.unwrap().iter().all(|held| held.by == Some(by)));
+    store.edit_documents("dev", &edits, None, NOW).await.unwrap();
+    assert!(store.documents("dev").await.unwrap().iter().all(|held| held.by.is_none()));
     let held = store.documents("dev").await.unwrap();
     assert_eq!(held.len(), 2);
     assert_eq!(held[0].document.digest, documents[0].digest);
     let full = store.documents_etag("dev").await.unwrap();
     assert_ne!(full, empty);
     let delete = |name: &str| Edit::Delete { kind: "Route".to_owned(), name: name.to_owned() };
-    store.edit_documents("dev", &[delete("main"), delete("other")], NOW).await.unwrap();
+    store.edit_documents("dev", &[delete("main"), delete("other")], None, NOW).await.unwrap();
     assert_eq!(store.documents_etag("dev").await.unwrap(), empty);
     assert!(store.documents_of_kind("Route").await.unwrap().is_empty());
 }
