@@ -14,6 +14,7 @@ use bartizan_store::{Place, Store};
 mod acceptance;
 mod access;
 mod asset;
+mod document;
 mod matching;
 mod order;
 mod posture;

@@ -4,7 +4,6 @@ use std::net::IpAddr;
 
 use bartizan_core::asset::{Asset, Class, Life};
 use bartizan_core::digest::Digest;
-use bartizan_core::document;
 use bartizan_core::enrolment::{Grant, Key, Refusal};
 use bartizan_core::fact::PackageManager;
 use bartizan_core::id::{AlertId, AssetId, EnrolmentKeyId, IncidentId, PersonId};
@@ -25,12 +24,10 @@ use bartizan_store::Store;
 use bartizan_store::alert::{Batch, Place};
 use bartizan_store::asset::{self as asset_store, Identity};
 use bartizan_store::decision::{Decision, Outcome as Ruling};
-use bartizan_store::document::Edit;
 use bartizan_store::enrolment::Request;
 use bartizan_store::incident as incident_store;
 use bartizan_store::log::Log;
 use bartizan_store::notification::{Notification, State as Sending};
-use bartizan_store::person::By;
 use bartizan_store::report::{Outcome, Report, SectionBody, Verdicts};
 use bartizan_store::subject::Subject;
 use bartizan_store::tuple::Build;
@@ -268,27 +265,6 @@ pub(crate) async fn a_sign_in_link_works_once(store: Store) {
     assert_eq!(store.session(&session, NOW).await.unwrap(), None);
 }
 
-pub(crate) async fn documents_are_put_deleted_and_digested(store: Store) {
-    let text = "kind: Route\nname: main\nspec: {a: 1}\n---\nkind: Route\nname: other\nspec: {}\n";
-    let documents = document::parse("routes.yaml", text).unwrap();
-    let empty = store.documents_etag("dev").await.unwrap();
-    let edits: Vec<Edit> = documents.iter().cloned().map(|document| Edit::Put(Box::new(document))).collect();
-    let by = PersonId::mint(NOW, [5; 10]);
-    store.edit_documents("dev", &edits, Some(By { person: by, salt: [5; 32] }), NOW).await.unwrap();
-    assert!(store.documents("dev").await.unwrap().iter().all(|held| held.by == Some(by)));
-    store.edit_documents("dev", &edits, None, NOW).await.unwrap();
-    assert!(store.documents("dev").await.unwrap().iter().all(|held| held.by.is_none()));
-    let held = store.documents("dev").await.unwrap();
-    assert_eq!(held.len(), 2);
-    assert_eq!(held[0].document.digest, documents[0].digest);
-    let full = store.documents_etag("dev").await.unwrap();
-    assert_ne!(full, empty);
-    let delete = |name: &str| Edit::Delete { kind: "Route".to_owned(), name: name.to_owned() };
-    store.edit_documents("dev", &[delete("main"), delete("other")], None, NOW).await.unwrap();
-    assert_eq!(store.documents_etag("dev").await.unwrap(), empty);
-    assert!(store.documents_of_kind("Route").await.unwrap().is_empty());
-}
-
 fn signal(asset: &Asset) -> Signal {
     Signal {
         kind: Kind::Deviation,
@@ -476,6 +452,7 @@ pub(crate) async fn an_alert_is_taken_by_one_incident_alone(store: Store) {
 }
 
 pub(crate) use super::asset::declared_assets_are_listed_until_they_are_retired;
+pub(crate) use super::document::documents_are_put_deleted_and_digested;
 pub(crate) use crate::acceptance::{
     an_acceptance_that_has_ended_stays_so,
     what_an_owner_has_to_be_told_is_written_with_the_acceptance_or_not_at_all,
