@@ -105,6 +105,9 @@ pub(crate) struct Answer {
     feeds: Vec<FeedLine>,
     findings: Vec<Finding>,
     unknown: Vec<Unknown>,
+    /// What was judged.
+    #[serde(skip)]
+    tuples: Vec<Tuple>,
     /// What closes findings, the most first.
     actions: Vec<action::Action>,
     /// What has no fix, by what it is waiting for.
@@ -160,7 +163,15 @@ fn judge(
     }
     unknown.sort();
     unknown.dedup();
-    Ok(Answer { scanned, feeds: lines, findings, unknown, actions, without_fix })
+    Ok(Answer {
+        scanned,
+        feeds: lines,
+        findings,
+        unknown,
+        tuples: inventory.tuples,
+        actions,
+        without_fix,
+    })
 }
 
 fn print(answer: &Answer, format: Format, now: Timestamp) -> Result<(), Failure> {

@@ -174,3 +174,27 @@ fn each_cis_number_of_the_shipped_baselines_is_one_of_the_benchmark() {
     }
     assert!(numbers > 100, "{numbers}");
 }
+
+#[test]
+fn a_folder_with_nothing_in_it_meets_nothing() {
+    let folder = host(&[]);
+    let report = |root: &Path| -> Value {
+        let file = "content/baselines/debian-12.yaml";
+        let output = baseline(&["evaluate", file, "--root", root.to_str().unwrap(), "-o", "json"]);
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let empty = report(folder.path());
+    assert_eq!(empty.pointer("/summary/met").unwrap(), 0);
+    assert_eq!(empty.pointer("/summary/not_applicable").unwrap(), 0);
+    // With its folder there, a file that must not be there is seen not to be.
+    std::fs::create_dir_all(folder.path().join("etc/pam.d")).unwrap();
+    let seen = report(folder.path());
+    let rules = seen.pointer("/baselines/0/rules").unwrap().as_array().unwrap();
+    let verdict = |id: &str| {
+        let rule = rules.iter().find(|rule| rule.get("rule").unwrap() == id).unwrap();
+        rule.get("verdict").unwrap().as_str().unwrap().to_owned()
+    };
+    assert_eq!(verdict("pam-no-empty"), "met");
+    assert_eq!(verdict("file-shadow-backup"), "met");
+    assert_eq!(verdict("apt-verifies"), "unknown");
+}

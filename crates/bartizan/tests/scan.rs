@@ -279,6 +279,57 @@ fn an_sbom_is_judged_like_a_host() {
 }
 
 /// Compares a scan with the independent computation, finding by finding.
+#[test]
+fn components_without_a_package_url_are_counted_as_unknown_and_do_not_pass() {
+    let bench = Bench::new();
+    let nameless = r#"{"type": "library", "name": "openssl", "version": "3.0.1"}"#;
+    let purl = "pkg:deb/debian/libtool1@1.2-3?arch=amd64&distro=debian-12&upstream=tool";
+    let cyclonedx = |components: &str| {
+        format!(r#"{{"bomFormat": "CycloneDX", "components": [{{"type": "operating-system", "name": "debian"}}, {components}]}}"#)
+    };
+    bench.write("none.json", &cyclonedx(nameless));
+    let mixed = format!(r#"{nameless}, {{"type": "library", "name": "libtool1", "purl": "{purl}"}}"#);
+    bench.write("mixed.json", &cyclonedx(&mixed));
+    bench.write("none.spdx.json", r#"{"spdxVersion": "SPDX-2.3", "packages": [{"name": "openssl", "versionInfo": "3"}]}"#);
+    bench.write("empty.json", r#"{"bomFormat": "CycloneDX", "components": []}"#);
+    let scan = |file: &str, more: &[&str]| {
+        let words = ["scan", "sbom", file, "--feeds", "raw"];
+        bench.run(&words.iter().chain(more).copied().collect::<Vec<_>>())
+    };
+    let counted = "1 names no package URL: openssl";
+    for (file, problem) in [
+        ("none.json", counted),
+        ("mixed.json", counted),
+        ("none.spdx.json", counted),
+        ("empty.json", "the SBOM lists no package"),
+    ] {
+        let output = scan(file, &["-o", "json"]);
+        let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let unknown = answer.get("unknown").unwrap().as_array().unwrap();
+        assert!(unknown.iter().any(|unknown| unknown.get("problem").unwrap() == problem), "{file}: {unknown:?}");
+    }
+    for (file, code) in [("none.json", 4), ("none.spdx.json", 4), ("empty.json", 4), ("mixed.json", 1)] {
+        assert_eq!(scan(file, &["--fail-on", "low"]).status.code(), Some(code), "{file}");
+    }
+}
+
+#[test]
+fn our_own_cyclonedx_is_judged_like_the_host_that_it_was_made_of() {
+    let bench = Bench::new();
+    let report = bench.run(&with(&["-o", "cyclonedx"]));
+    bench.write("own.json", &String::from_utf8(report.stdout).unwrap());
+    let findings = |words: &[&str]| {
+        let mut findings = bench.findings(words);
+        findings.iter_mut().for_each(|found| drop(found.as_object_mut().unwrap().remove("feed")));
+        findings
+    };
+    let again = findings(&["scan", "sbom", "own.json", "--feeds", "raw", "-o", "json"]);
+    assert_eq!(again, findings(&with(&["-o", "json"])));
+    let own: Value = serde_json::from_slice(&fs::read(bench.path("own.json")).unwrap()).unwrap();
+    let purl = own.pointer("/components/0/purl").unwrap();
+    assert_eq!(purl, "pkg:deb/debian/libtool1@1.2-3?arch=amd64&distro=debian-12&upstream=tool");
+}
+
 fn assert_agrees(corpora: &Path, root: &str, installed: &str) {
     let feeds = corpora.join("vuln-debian");
     let folder = tempfile::tempdir().unwrap();

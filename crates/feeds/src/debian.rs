@@ -97,6 +97,11 @@ pub fn codename(number: &str) -> Option<&'static str> {
     RELEASE_NAMES.iter().find(|(of, _)| *of == number).map(|(_, codename)| *codename)
 }
 
+/// The number of a release: bookworm is 12.
+pub fn number(codename: &str) -> Option<&'static str> {
+    RELEASE_NAMES.iter().find(|(_, of)| *of == codename).map(|(number, _)| *number)
+}
+
 /// The whole export: handed out while it is read.
 struct Export<'a> {
     file: &'a str,

@@ -125,10 +125,37 @@ impl<V: View> HostProbe<V> {
 impl<V: View> Probe for HostProbe<V> {
     fn items(&mut self, query: &Query) -> Items {
         match self.answer(query) {
-            Ok(items) => Items::Known(items),
+            Ok(items) => match unseen_folder(&self.view, query, &items) {
+                Ok(None) => Items::Known(items),
+                Ok(Some(folder)) => Items::Unproven { items, folder },
+                Err(error) => Items::Unknown { reason: error.reason(), message: error.to_string() },
+            },
             Err(Unseen { reason, message }) => Items::Unknown { reason, message },
         }
     }
+}
+
+/// The folder that is missing where a query found nothing: nothing was looked into. A setting is looked
+/// for in several files; one folder that is there is enough.
+fn unseen_folder(view: &dyn View, query: &Query, items: &[Item]) -> Result<Option<String>, Error> {
+    let fstab = ["/etc/fstab".to_owned()];
+    let patterns = match query {
+        Query::File { path } | Query::Lines { path } => std::slice::from_ref(path),
+        Query::Setting { files, .. } => files.as_slice(),
+        Query::Fstab => &fstab,
+        _ => return Ok(None),
+    };
+    if items.iter().any(|item| !item.fields.is_empty()) {
+        return Ok(None);
+    }
+    let mut missing = None;
+    for pattern in patterns {
+        match view::unseen_folder(view, pattern)? {
+            None => return Ok(None),
+            Some(folder) => missing = missing.or(Some(folder)),
+        }
+    }
+    Ok(missing)
 }
 
 impl Unseen {

@@ -1,21 +1,20 @@
-//! The answer as a CycloneDX 1.6 vulnerability disclosure report (ECMA-424): components and what they have.
+//! The answer as CycloneDX 1.6 (ECMA-424): every package that was judged, with its package URL, and what
+//! it has. `scan sbom` reads it back.
 
 use std::collections::BTreeMap;
 
 use bartizan_core::time::Timestamp;
-use bartizan_core::vulnerability::matching::Verdict;
+use bartizan_core::vulnerability::matching::{Tuple, Verdict};
 use serde_json::{Value, json};
 
-use super::Answer;
 use super::finding::Finding;
+use super::{Answer, sbom};
 
 pub(super) fn document(answer: &Answer, now: Timestamp) -> Value {
     let mut components: BTreeMap<String, Value> = BTreeMap::new();
-    for found in &answer.findings {
-        let reference = reference(found);
-        components.entry(reference).or_insert_with_key(|reference| {
-            json!({ "type": "library", "bom-ref": reference, "name": found.package, "version": found.installed })
-        });
+    for tuple in &answer.tuples {
+        let reference = reference(&tuple.package, &tuple.architecture, &tuple.version);
+        components.entry(reference).or_insert_with_key(|reference| component(reference, tuple));
     }
     json!({
         "bomFormat": "CycloneDX",
@@ -32,11 +31,21 @@ pub(super) fn document(answer: &Answer, now: Timestamp) -> Value {
     })
 }
 
-fn reference(found: &Finding) -> String {
-    format!("{}:{}@{}", found.package, found.architecture, found.installed)
+fn reference(package: &str, architecture: &str, version: &str) -> String {
+    format!("{package}:{architecture}@{version}")
+}
+
+fn component(reference: &str, tuple: &Tuple) -> Value {
+    let (name, version) = (&tuple.package, &tuple.version);
+    let mut value = json!({ "type": "library", "bom-ref": reference, "name": name, "version": version });
+    if let (Some(fields), Some(purl)) = (value.as_object_mut(), sbom::purl(tuple)) {
+        fields.insert("purl".to_owned(), json!(purl));
+    }
+    value
 }
 
 fn vulnerability(found: &Finding) -> Value {
+    let reference = reference(&found.package, &found.architecture, &found.installed);
     let (state, status) = match found.verdict {
         Verdict::Affected => ("exploitable", "affected"),
         Verdict::Fixed => ("resolved", "unaffected"),
@@ -60,7 +69,7 @@ fn vulnerability(found: &Finding) -> Value {
         "id": found.vulnerability,
         "source": { "name": found.feed.name },
         "ratings": ratings,
-        "affects": [{ "ref": reference(found), "versions": [{ "version": found.installed, "status": status }] }],
+        "affects": [{ "ref": reference, "versions": [{ "version": found.installed, "status": status }] }],
         "analysis": { "state": state, "detail": found.evidence },
     });
     if let (Some(fields), Some(fixed)) = (value.as_object_mut(), &found.fixed) {

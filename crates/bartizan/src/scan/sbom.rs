@@ -1,4 +1,6 @@
 //! The packages of an SBOM, as tuples: CycloneDX and SPDX 2 as JSON, by their package URLs.
+//!
+//! What goes by no package URL of a distribution is unknown, and counted: it never passes.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -26,6 +28,13 @@ const PACKAGES: usize = 1_000_000;
 /// How deep components may hold components.
 const DEPTH: usize = 32;
 
+/// How many components without a package URL are told by name.
+const NAMED: usize = 5;
+
+/// Kinds of component that are no software of their own: what an operating system or a folder holds is
+/// listed beside it.
+const NO_SOFTWARE: [&str; 4] = ["operating-system", "file", "data", "cryptographic-asset"];
+
 /// What both formats come to.
 #[derive(Debug, Deserialize)]
 struct Document {
@@ -41,6 +50,10 @@ struct Document {
 
 #[derive(Debug, Deserialize)]
 struct Component {
+    #[serde(rename = "type", default)]
+    kind: String,
+    #[serde(default)]
+    name: String,
     purl: Option<String>,
     #[serde(default)]
     components: Vec<Component>,
@@ -49,6 +62,10 @@ struct Component {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct SpdxPackage {
+    #[serde(default)]
+    name: String,
+    #[serde(default, rename = "primaryPackagePurpose")]
+    purpose: String,
     #[serde(default)]
     external_refs: Vec<ExternalRef>,
 }
@@ -81,32 +98,80 @@ pub(super) fn read(path: &Path) -> Result<Inventory, Failure> {
         return Err(Failure::invalid(format_args!("{shown} has neither `bomFormat` nor `spdxVersion`"))
             .hint("CycloneDX and SPDX 2 are read, as JSON"));
     }
-    let mut purls = Vec::new();
-    collect(&document.components, 0, &mut purls);
-    for reference in document.packages.iter().flat_map(|package| &package.external_refs) {
-        if reference.reference_type == "purl" {
-            purls.push(&reference.reference_locator);
-        }
-    }
-    if purls.len() > PACKAGES {
+    let mut found = Found::default();
+    found.components(&document.components, 0);
+    document.packages.iter().for_each(|package| found.package(package));
+    if found.purls.len() > PACKAGES {
         return Err(Failure::new(Class::Limit, format_args!("{shown} has more than {PACKAGES} packages")));
     }
-    Ok(inventory(&purls))
+    Ok(inventory(&found))
 }
 
-fn collect<'a>(components: &'a [Component], depth: usize, purls: &mut Vec<&'a String>) {
-    for component in components {
-        purls.extend(&component.purl);
-        if depth < DEPTH {
-            collect(&component.components, depth + 1, purls);
+/// What an SBOM lists.
+#[derive(Debug, Default)]
+struct Found<'a> {
+    purls: Vec<&'a String>,
+    /// The names of what goes by no package URL.
+    nameless: Vec<&'a str>,
+    /// Components that lie deeper than is looked.
+    too_deep: usize,
+}
+
+impl<'a> Found<'a> {
+    fn components(&mut self, components: &'a [Component], depth: usize) {
+        if depth > DEPTH {
+            self.too_deep += components.len();
+            return;
         }
+        for component in components {
+            match &component.purl {
+                Some(purl) => self.purls.push(purl),
+                None if NO_SOFTWARE.contains(&component.kind.as_str()) => {}
+                None => self.nameless.push(&component.name),
+            }
+            self.components(&component.components, depth + 1);
+        }
+    }
+
+    fn package(&mut self, package: &'a SpdxPackage) {
+        let before = self.purls.len();
+        let purls = package.external_refs.iter().filter(|reference| reference.reference_type == "purl");
+        self.purls.extend(purls.map(|reference| &reference.reference_locator));
+        let kind = package.purpose.to_lowercase().replace('_', "-");
+        if self.purls.len() == before && !NO_SOFTWARE.contains(&kind.as_str()) {
+            self.nameless.push(&package.name);
+        }
+    }
+
+    /// What of it nobody can judge, since nothing says which package it is.
+    fn unknown(&self) -> Vec<Unknown> {
+        let unknown = |what: &str, reason, problem| Unknown { what: what.to_owned(), reason, problem };
+        let mut all = Vec::new();
+        let count = self.nameless.len();
+        if count > 0 {
+            let names: Vec<&str> = self.nameless.iter().take(NAMED).copied().collect();
+            let more = count.saturating_sub(names.len());
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            let verb = if count == 1 { "names" } else { "name" };
+            let problem = format!("{count} {verb} no package URL: {}{more}", names.join(", "));
+            all.push(unknown("components without a package URL", Reason::Unsupported, problem));
+        }
+        if self.too_deep > 0 {
+            let problem = format!("{} lie deeper than {DEPTH} components", self.too_deep);
+            all.push(unknown("nested components", Reason::Unsupported, problem));
+        }
+        if self.purls.is_empty() && all.is_empty() {
+            let problem = "the SBOM lists no package".to_owned();
+            all.push(unknown("packages", Reason::Unseen, problem));
+        }
+        all
     }
 }
 
-fn inventory(purls: &[&String]) -> Inventory {
-    let mut inventory = Inventory::default();
+fn inventory(found: &Found) -> Inventory {
+    let mut inventory = Inventory { unknown: found.unknown(), ..Inventory::default() };
     let mut others: BTreeMap<String, usize> = BTreeMap::new();
-    for text in purls {
+    for text in &found.purls {
         match PackageUrl::from_str(text) {
             Ok(purl) => match tuple(&purl) {
                 Some(tuple) => inventory.tuples.push(tuple),
@@ -148,18 +213,21 @@ fn tuple(purl: &PackageUrl) -> Option<Tuple> {
     if let Some(epoch) = qualifier("epoch").filter(|_| !version.contains(':')) {
         version = format!("{epoch}:{version}");
     }
-    // For rpm `upstream` is the name of a file, and its records speak of binary packages anyway.
-    let upstream = qualifier("upstream").filter(|_| manager != PackageManager::Rpm);
-    let (source, source_version) =
-        match upstream.map(|upstream| upstream.split_once('@').unwrap_or((upstream, ""))) {
-            Some((source, "")) => (source, version.clone()),
+    let (source, source_version) = match qualifier("upstream") {
+        // For rpm it is the name of a file, `name-version-release.src.rpm`.
+        Some(file) if manager == PackageManager::Rpm => {
+            (file.rsplitn(3, '-').nth(2).unwrap_or(purl.name()), version.clone())
+        }
+        Some(upstream) => match upstream.split_once('@') {
             Some((source, version)) => (source, version.to_owned()),
-            None => (purl.name(), version.clone()),
-        };
+            None => (upstream, version.clone()),
+        },
+        None => (purl.name(), version.clone()),
+    };
     Some(Tuple {
         ecosystem: id.to_owned(),
         release: release(&system(id, qualifier("distro")?)),
-        origin: None,
+        origin: qualifier(ORIGIN).map(str::to_owned),
         source: source.to_owned(),
         source_version,
         package: purl.name().to_owned(),
@@ -169,8 +237,57 @@ fn tuple(purl: &PackageUrl) -> Option<Tuple> {
     })
 }
 
+/// Our own qualifier: who built a package, where that is not known to be the distribution.
+const ORIGIN: &str = "origin";
+
+/// The package URL of a tuple, from which [`tuple`] makes the same again.
+pub(super) fn purl(tuple: &Tuple) -> Option<String> {
+    let kind = match tuple.manager {
+        PackageManager::Dpkg => "deb",
+        PackageManager::Rpm => "rpm",
+        PackageManager::Apk => "apk",
+    };
+    let namespace = if tuple.ecosystem == "rhel" { "redhat" } else { &tuple.ecosystem };
+    let number = match tuple.ecosystem.as_str() {
+        "debian" => bartizan_feeds::debian::number(&tuple.release).unwrap_or(&tuple.release),
+        "alpine" => tuple.release.trim_start_matches('v'),
+        _ => &tuple.release,
+    };
+    let epoch = tuple.version.split_once(':').filter(|_| tuple.manager == PackageManager::Rpm);
+    let version = epoch.map_or(tuple.version.as_str(), |(_, version)| version);
+    let mut purl = PackageUrl::new(kind, tuple.package.clone()).ok()?;
+    purl.with_namespace(namespace.to_owned()).ok()?;
+    purl.with_version(version.to_owned()).ok()?;
+    let upstream = match tuple.manager {
+        PackageManager::Rpm => {
+            let version = tuple.source_version.split_once(':').map_or(tuple.source_version.as_str(), |(_, v)| v);
+            Some(format!("{}-{version}.src.rpm", tuple.source))
+        }
+        _ if tuple.source_version != tuple.version => {
+            Some(format!("{}@{}", tuple.source, tuple.source_version))
+        }
+        _ => (tuple.source != tuple.package).then(|| tuple.source.clone()),
+    };
+    let qualifiers = [
+        ("arch", Some(tuple.architecture.clone()).filter(|architecture| !architecture.is_empty())),
+        ("distro", Some(format!("{}-{number}", tuple.ecosystem))),
+        ("epoch", epoch.map(|(epoch, _)| epoch.to_owned())),
+        (ORIGIN, tuple.origin.clone()),
+        ("upstream", upstream),
+    ];
+    for (name, value) in qualifiers {
+        if let Some(value) = value {
+            purl.add_qualifier(name, value).ok()?;
+        }
+    }
+    Some(purl.to_string())
+}
+
 fn system(id: &str, distro: &str) -> OperatingSystem {
-    let number = distro.split_once('-').map_or(distro, |(_, number)| number);
+    let number = match distro.strip_prefix(id).and_then(|rest| rest.strip_prefix('-')) {
+        Some(number) => number,
+        None => distro.split_once('-').map_or(distro, |(_, number)| number),
+    };
     let codename = if id == "debian" {
         let major = number.split('.').next().unwrap_or_default();
         bartizan_feeds::debian::codename(major).unwrap_or(number)
@@ -213,6 +330,10 @@ mod tests {
             ("pkg:deb/debian/bash@5", None),
         ] {
             let tuple = tuple(&PackageUrl::from_str(purl).unwrap());
+            if let Some(told) = &tuple {
+                let again = PackageUrl::from_str(&super::purl(told).unwrap()).unwrap();
+                assert_eq!(super::tuple(&again).as_ref(), Some(told), "{again}");
+            }
             let is = tuple.as_ref().map(|t| {
                 (t.ecosystem.as_str(), t.release.as_str(), t.source.as_str(), t.source_version.as_str())
             });

@@ -22,6 +22,8 @@ pub use item::{Field, Item, Items};
 pub use outcome::Outcome;
 pub use query::Query;
 
+use judge::Sense;
+
 /// The most items that one query may answer; a probe that would give more says `unsupported`.
 pub const ITEMS_LIMIT: usize = 100_000;
 
@@ -114,29 +116,29 @@ impl Session<'_> {
 
     fn rule(&mut self, applicable: Option<&Check>, check: &Check) -> (Outcome, Vec<Evidence>) {
         if let Some(condition) = applicable {
-            let (verdict, evidence) = self.check(condition);
+            let (verdict, evidence) = self.check(condition, Sense::Condition);
             match verdict {
                 Verdict::Met => {}
                 Verdict::NotMet => return (Outcome::NotApplicable { reason: missing(&evidence) }, evidence),
                 Verdict::Unknown(_) => return (Outcome::Judged(verdict), evidence),
             }
         }
-        let (verdict, evidence) = self.check(check);
+        let (verdict, evidence) = self.check(check, Sense::Asked);
         (Outcome::Judged(verdict), evidence)
     }
 
-    fn check(&mut self, check: &Check) -> (Verdict, Vec<Evidence>) {
+    fn check(&mut self, check: &Check, sense: Sense) -> (Verdict, Vec<Evidence>) {
         match check {
             Check::All(checks) => {
-                let (verdicts, evidence) = self.each(checks);
+                let (verdicts, evidence) = self.each(checks, sense);
                 (Verdict::all(verdicts), evidence)
             }
             Check::Any(checks) => {
-                let (verdicts, evidence) = self.each(checks);
+                let (verdicts, evidence) = self.each(checks, sense);
                 (Verdict::any(verdicts), evidence)
             }
             Check::Not(check) => {
-                let (verdict, evidence) = self.check(check);
+                let (verdict, evidence) = self.check(check, sense.turned());
                 let turn = |one: Evidence| Evidence {
                     expected: format!("not: {}", one.expected),
                     verdict: one.verdict.negate(),
@@ -145,15 +147,16 @@ impl Session<'_> {
                 (verdict.negate(), evidence.into_iter().map(turn).collect())
             }
             test => match test.question() {
-                Some((query, selection)) => judge::judge(&query, &self.ask(&query), &selection),
+                Some((query, selection)) => judge::judge(&query, &self.ask(&query), &selection, sense),
                 // Combinations are all above; a new one without an arm here can't be judged.
                 None => (Verdict::Unknown(Reason::Unsupported), Vec::new()),
             },
         }
     }
 
-    fn each(&mut self, checks: &[Check]) -> (Vec<Verdict>, Vec<Evidence>) {
-        let (verdicts, evidence): (Vec<_>, Vec<_>) = checks.iter().map(|check| self.check(check)).unzip();
+    fn each(&mut self, checks: &[Check], sense: Sense) -> (Vec<Verdict>, Vec<Evidence>) {
+        let (verdicts, evidence): (Vec<_>, Vec<_>) =
+            checks.iter().map(|check| self.check(check, sense)).unzip();
         (verdicts, evidence.into_iter().flatten().collect())
     }
 

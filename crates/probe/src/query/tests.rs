@@ -131,7 +131,7 @@ fn packages() -> HostProbe<Tree> {
 
 fn ask(probe: &mut HostProbe<Tree>, name: &str) -> Result<usize, Reason> {
     match probe.items(&Query::Package { name: name.to_owned() }) {
-        Items::Known(items) => Ok(items.len()),
+        Items::Known(items) | Items::Unproven { items, .. } => Ok(items.len()),
         Items::Unknown { reason, .. } => Err(reason),
     }
 }
@@ -146,4 +146,34 @@ fn a_package_that_was_not_found_is_absent_only_where_all_were_seen() {
     assert_eq!((ask(&mut partly, "a"), ask(&mut partly, "b")), (Ok(1), Err(Reason::Unparsable)));
     let mut none = HostProbe::new(Tree::default());
     assert_eq!(ask(&mut none, "a"), Err(Reason::Unsupported));
+}
+
+#[test]
+fn under_a_folder_that_may_be_a_part_of_a_host_a_missing_folder_proves_nothing() {
+    let place = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(place.path().join("etc/ssh")).unwrap();
+    let mut probe = HostProbe::new(Root::at(place.path()).unwrap());
+    let file = |path: &str| Query::File { path: path.to_owned() };
+    let setting = |files: &[&str]| Query::Setting {
+        files: files.iter().map(|&file| file.to_owned()).collect(),
+        format: Format::Ini,
+        section: None,
+        key: "a".to_owned(),
+    };
+    for (query, missing) in [
+        (file("/etc/shadow-"), None),
+        (file("/etc/ssh/sshd_config.d/*.conf"), None),
+        (file("/etc/apt/apt.conf.d/*"), Some("/etc/apt")),
+        (file("/home/*/.rhosts"), Some("/home")),
+        (file("/boot/grub/grub.cfg"), Some("/boot")),
+        (setting(&["/etc/apt/a", "/etc/ssh/a"]), None),
+        (setting(&["/etc/apt/a", "/usr/lib/a"]), Some("/etc/apt")),
+        (Query::Fstab, None),
+    ] {
+        let unseen = match probe.items(&query) {
+            Items::Unproven { folder, .. } => Some(folder),
+            _ => None,
+        };
+        assert_eq!(unseen.as_deref(), missing, "{query}");
+    }
 }

@@ -157,6 +157,11 @@ impl View for Tree {
             None => self.find(path).map(|_| None),
         }
     }
+
+    /// An example says all that it means.
+    fn may_be_part(&self) -> bool {
+        false
+    }
 }
 
 impl HostProbe<Tree> {

@@ -18,6 +18,8 @@ pub trait View {
     fn names(&self, path: &str) -> Result<Vec<String>, Error>;
     /// Where the link there leads, as written; none where no link stands there.
     fn link(&self, path: &str) -> Result<Option<String>, Error>;
+    /// Whether it may hold a part of a host alone, so that a folder which is not there proves nothing.
+    fn may_be_part(&self) -> bool;
 }
 
 /// What a file is, whose, and who may do what with it.
@@ -62,6 +64,11 @@ impl View for Root {
 
     fn link(&self, path: &str) -> Result<Option<String>, Error> {
         Ok(Root::link(self, path)?.map(|target| target.to_string_lossy().into_owned()))
+    }
+
+    /// The running host's own root is there whole; under another folder lies what somebody put there.
+    fn may_be_part(&self) -> bool {
+        !self.is_host()
     }
 }
 
@@ -117,6 +124,29 @@ pub(super) fn expand(view: &dyn View, pattern: &str) -> Result<Vec<String>, Erro
         paths = next;
     }
     Ok(paths)
+}
+
+/// How deep the folders lie that show whether a part of a host was seen: `/etc/apt` does, and what is
+/// missing inside of it (`/etc/apt/apt.conf.d`) is known to be.
+const TELLING_DEPTH: usize = 2;
+
+/// The outermost missing folder, of those in which the files of a pattern would show that they were
+/// looked for; none where they are there, or where the whole host is in view.
+pub(super) fn unseen_folder(view: &dyn View, pattern: &str) -> Result<Option<String>, Error> {
+    if !view.may_be_part() {
+        return Ok(None);
+    }
+    let Some((folders, _)) = pattern.trim_start_matches('/').rsplit_once('/') else { return Ok(None) };
+    let literal = folders.split('/').take_while(|folder| !folder.contains(['*', '?']));
+    let mut path = String::new();
+    for folder in literal.take(TELLING_DEPTH) {
+        path.push('/');
+        path.push_str(folder);
+        if !exists(view, &path)? {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
 }
 
 /// Whether a text matches a pattern of `*` (any letters) and `?` (one letter).

@@ -11,6 +11,12 @@ use crate::verdict::Reason;
 pub enum Items {
     /// Everything there is. An empty list means that there is nothing, not that nothing was seen.
     Known(Vec<Item>),
+    /// What there would be where nothing was found, but the folder that would hold it was not seen
+    /// either: it proves no absence. The folder is the outermost that is missing.
+    Unproven {
+        items: Vec<Item>,
+        folder: String,
+    },
     Unknown {
         reason: Reason,
         message: String,

@@ -15,9 +15,56 @@ use crate::vulnerability::version::{self, Scheme};
 /// The most characters of a value that evidence shows.
 const ACTUAL_CHARACTERS: usize = 200;
 
+/// What a test is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sense {
+    /// The obligation: that nothing was found must not meet it where nothing was looked into.
+    Asked,
+    /// Its opposite, under `not`.
+    Negated,
+    /// Whether the obligation holds at all: a folder that is missing inside one that is there says
+    /// that it does not; where even the outermost is missing, nobody can say.
+    Condition,
+}
+
+impl Sense {
+    /// The sense inside of a `not`.
+    pub(super) const fn turned(self) -> Sense {
+        match self {
+            Sense::Asked => Sense::Negated,
+            Sense::Negated => Sense::Asked,
+            Sense::Condition => Sense::Condition,
+        }
+    }
+
+    /// Whether a verdict over nothing stands although the folder was not seen.
+    fn stands(self, verdict: Verdict, folder: &str) -> bool {
+        match self {
+            Sense::Asked => verdict != Verdict::Met,
+            Sense::Negated => verdict != Verdict::NotMet,
+            Sense::Condition => folder.matches('/').count() > 1,
+        }
+    }
+}
+
 /// Judges what a query answered.
-pub(super) fn judge(query: &Query, items: &Items, selection: &Selection) -> (Verdict, Vec<Evidence>) {
+pub(super) fn judge(
+    query: &Query,
+    items: &Items,
+    selection: &Selection,
+    sense: Sense,
+) -> (Verdict, Vec<Evidence>) {
     match items {
+        Items::Unproven { items, folder } => {
+            let (verdict, evidence) = judge_items(query, items, selection);
+            if sense.stands(verdict, folder) {
+                return (verdict, evidence);
+            }
+            let verdict = Verdict::Unknown(Reason::Unseen);
+            let actual = format!("{verdict} (there is no folder {folder})");
+            let expected = describe(selection);
+            (verdict, vec![Evidence { object: query.to_string(), expected, actual, verdict }])
+        }
         Items::Unknown { reason, message } => {
             let verdict = Verdict::Unknown(*reason);
             let actual =

@@ -70,7 +70,7 @@ fn answers(host: &[Option<bool>]) -> Answers {
 }
 
 fn evaluated(check: &Check, probe: &mut Answers) -> (Verdict, Vec<Evidence>) {
-    Session { probe, answers: BTreeMap::new(), read: Vec::new() }.check(check)
+    Session { probe, answers: BTreeMap::new(), read: Vec::new() }.check(check, Sense::Asked)
 }
 
 fn verdict(check: &Check, host: &[Option<bool>]) -> Verdict {
@@ -188,4 +188,28 @@ fn a_probe_that_answers_too_much_is_not_believed() {
     let items = Items::Known(vec![Item::new("x"); ITEMS_LIMIT + 1]);
     let mut probe = Answers { items: [(query(0), items)].into(), asked: BTreeMap::new() };
     assert_eq!(evaluated(&leaf(0), &mut probe).0, Verdict::Unknown(Reason::Unsupported));
+}
+
+#[test]
+fn that_nothing_was_found_meets_nothing_where_its_folder_was_not_seen() {
+    let unseen = |folder: &str| {
+        let items = Items::Unproven { items: Vec::new(), folder: folder.to_owned() };
+        Answers { items: BTreeMap::from([(query(0), items)]), asked: BTreeMap::new() }
+    };
+    let unknown = Verdict::Unknown(Reason::Unseen);
+    let not = |check| Check::Not(Box::new(check));
+    let absent = not(leaf(0));
+    let judged = |check: &Check| evaluated(check, &mut unseen("/etc/apt")).0;
+    assert_eq!(judged(&absent), unknown, "a missing folder must not meet `not there`");
+    assert_eq!(judged(&leaf(0)), Verdict::NotMet, "what is required was not found");
+    assert_eq!(judged(&not(not(leaf(0)))), Verdict::NotMet);
+    assert_eq!(judged(&Check::Any(vec![absent, leaf(0)])), unknown);
+
+    let condition = |folder: &str| {
+        let mut probe = unseen(folder);
+        let mut session = Session { probe: &mut probe, answers: BTreeMap::new(), read: Vec::new() };
+        session.rule(Some(&leaf(0)), &leaf(1)).0
+    };
+    assert!(matches!(condition("/etc/apt"), Outcome::NotApplicable { .. }), "/etc was seen");
+    assert_eq!(condition("/etc"), Outcome::Judged(unknown));
 }

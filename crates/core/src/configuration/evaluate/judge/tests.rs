@@ -87,7 +87,7 @@ fn accounts(empty: bool) -> Items {
 
 fn judged(selection: &str, items: &Items) -> Verdict {
     let selection: Selection = serde_json::from_str(selection).unwrap();
-    let (verdict, evidence) = judge(&Query::Accounts, items, &selection);
+    let (verdict, evidence) = judge(&Query::Accounts, items, &selection, Sense::Asked);
     assert!(evidence.len() <= 4);
     verdict
 }
