@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bartizan_core::severity::Severity;
+use bartizan_core::severity::{self, Severity};
 use bartizan_server::api::finding::{Group, List};
 use clap::{Args, Subcommand, ValueEnum};
 
@@ -31,7 +31,7 @@ struct Listing {
     /// List findings of this kind alone.
     #[arg(long, value_enum)]
     kind: Option<Kind>,
-    /// List findings of at least this severity: none, low, medium, high or critical.
+    /// List findings of at least this severity, and what nobody rates: none, low, medium, high or critical.
     #[arg(long, value_name = "LEVEL")]
     severity: Option<Severity>,
     #[arg(short, long, value_enum, default_value_t)]
@@ -66,8 +66,9 @@ pub(crate) fn run(arguments: Arguments, client: Option<&Path>) -> Result<Answer,
         from = list.next;
     }
     let asked = |group: &Group| {
-        let severity = group.severity.parse().unwrap_or(Severity::Critical);
-        arguments.severity.is_none_or(|least| severity >= least)
+        // What nobody rates is below no level for sure.
+        let severity = group.severity.as_ref().and_then(|word| word.parse().ok());
+        arguments.severity.is_none_or(|least| severity.unwrap_or(Severity::Critical) >= least)
     };
     let findings: Vec<Group> = groups.into_iter().filter(asked).collect();
     Printer::new(arguments.output).print(&findings, |findings| rows(findings))?;
@@ -77,7 +78,7 @@ pub(crate) fn run(arguments: Arguments, client: Option<&Path>) -> Result<Answer,
 fn rows(findings: &[Group]) -> Rows {
     let row = |group: &Group| {
         vec![
-            group.severity.clone(),
+            group.severity.clone().unwrap_or_else(|| severity::word(None).to_owned()),
             group.kind.clone(),
             group.subject.clone(),
             group.object.clone(),

@@ -39,6 +39,18 @@ impl Severity {
     }
 }
 
+/// The word for a severity, or for that nobody rates it.
+pub fn word(severity: Option<Severity>) -> &'static str {
+    severity.map_or("unrated", Severity::as_str)
+}
+
+/// The level that something goes by where it needs one and nobody rates it: an alert's, a place in a
+/// list. It is medium: what nobody has looked at yet may be grave, so that it stands above what is known
+/// to be harmless, and wakes nobody as what is known to be grave does. No figure counts it as medium.
+pub fn presumed(severity: Option<Severity>) -> Severity {
+    severity.unwrap_or(Severity::Medium)
+}
+
 impl fmt::Display for Severity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bartizan_core::digest::Digest;
 use bartizan_core::posture::TupleNumber;
-use bartizan_core::severity::Severity;
+use bartizan_core::severity::{Severity, presumed};
 use bartizan_core::time::Timestamp;
 use bartizan_core::vulnerability::affected::{self, Build, Pair};
 use bartizan_core::vulnerability::matching::{Match, Verdict};
@@ -69,6 +69,7 @@ pub struct Moved {
 /// What people are told of a vulnerability that affects a build.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Told {
+    /// The level of an alert about it.
     pub severity: Severity,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fixed: Option<String>,
@@ -88,7 +89,7 @@ pub enum Progress {
 impl Told {
     /// What is told of a match; nothing where it does not affect its build.
     pub fn of(found: &Match) -> Option<Told> {
-        let told = || Told { severity: affected::severity(found), fixed: found.fixed.clone() };
+        let told = || Told { severity: presumed(affected::severity(found)), fixed: found.fixed.clone() };
         (found.verdict == Verdict::Affected).then(told)
     }
 }
@@ -97,14 +98,21 @@ fn known(row: &Row) -> Result<Known, Error> {
     Ok(Known { tuple: row.number(0)?, known_at: row.time(1)?, found: row.json(2, "a match")? })
 }
 
-fn rank(severity: Severity) -> i64 {
-    severity as i64
+/// The rank of what no feed rates: below every severity, so that any rating is worse.
+const UNRATED: i64 = -1;
+
+pub(crate) fn rank(severity: Option<Severity>) -> i64 {
+    severity.map_or(UNRATED, |severity| severity as i64)
 }
 
-/// The severity of a rank.
-pub(crate) fn ranked(row: &Row, column: usize) -> Result<Severity, Error> {
-    let rank: usize = row.number(column)?;
-    Severity::ALL.get(rank).copied().ok_or_else(|| Error::corrupt("a severity", rank))
+/// The severity of a rank; none where no feed rates.
+pub(crate) fn ranked(row: &Row, column: usize) -> Result<Option<Severity>, Error> {
+    let rank: i64 = row.get(column)?;
+    if rank == UNRATED {
+        return Ok(None);
+    }
+    let severity = usize::try_from(rank).ok().and_then(|rank| Severity::ALL.get(rank));
+    severity.copied().map(Some).ok_or_else(|| Error::corrupt("a severity", rank))
 }
 
 impl Store {

@@ -20,6 +20,7 @@ mod place;
 mod review;
 mod summaries;
 mod trend;
+mod unrated;
 mod way;
 
 pub(crate) struct Migrator;
@@ -42,6 +43,7 @@ impl MigratorTrait for Migrator {
             Box::new(Step { name: "0014_review", statements: review::STATEMENTS }),
             Box::new(Step { name: "0015_place", statements: place::STATEMENTS }),
             Box::new(Step { name: "0016_hand", statements: hand::STATEMENTS }),
+            Box::new(Step { name: "0017_unrated", statements: unrated::STATEMENTS }),
         ]
     }
 }

@@ -1,6 +1,7 @@
 //! Findings: obligations that are not met, on one asset with exact ages, or over the fleet.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use axum::extract::State;
 use axum::http::Method;
@@ -8,8 +9,9 @@ use axum::response::Json;
 use axum::routing::get;
 use bartizan_core::asset::Asset;
 use bartizan_core::finding::Subject;
-use bartizan_core::severity::Severity;
+use bartizan_core::severity::{Severity, presumed};
 use bartizan_core::verdict::Verdict;
+use bartizan_core::vulnerability::affected::severity;
 use bartizan_core::vulnerability::matching;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -37,7 +39,9 @@ pub struct Finding {
     /// The source package, for a vulnerability.
     pub object: String,
     pub title: String,
-    pub severity: String,
+    /// None where nobody rates it.
+    #[serde(default)]
+    pub severity: Option<String>,
     /// `not_met`, or `unknown` with its reason.
     pub verdict: String,
     pub since: String,
@@ -60,7 +64,9 @@ pub struct Group {
     pub subject: String,
     pub object: String,
     pub title: String,
-    pub severity: String,
+    /// None where nobody rates it.
+    #[serde(default)]
+    pub severity: Option<String>,
     /// How many assets have it, where nobody accepted it.
     pub assets: u64,
     /// Of how many assets nobody can say whether they have it.
@@ -78,6 +84,13 @@ pub struct Group {
     pub kev_due: Option<String>,
     /// The probability of exploitation within 30 days (EPSS), in millionths.
     pub epss_millionths: Option<u32>,
+}
+
+impl Finding {
+    /// Whether nobody can say that it is there: it is no finding, and counted beside them.
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.verdict.starts_with("unknown")
+    }
 }
 
 /// What each of these routes reads and answers with.
@@ -103,19 +116,19 @@ pub(super) fn routes() -> Vec<Route> {
     vec![list, affected::route()]
 }
 
-/// The findings of one asset, the worst first.
+/// What is not met on one asset, and what nobody can say of it, the worst first.
 pub(crate) async fn of_asset(web: &Web, asset: &Asset) -> Result<Vec<Finding>, Problem> {
     let record = web.store.record(asset.number).await?;
     let subjects = web.store.subjects().await?;
     let environment = web.policies.environment(&asset.environment).await?;
-    let mut found: Vec<(Severity, Finding)> = Vec::new();
+    let mut found: Vec<(Option<Severity>, Finding)> = Vec::new();
     let stale = web.stale.read();
     let standings =
         record.verdicts().map(|(number, standing)| (number, stale.standing(asset.number, standing)));
     for (number, standing) in standings.filter(|(_, standing)| standing.verdict != Verdict::Met) {
         let Some(subject) = subjects.get(&number) else { continue };
         let rule = environment.rule(&subject.baseline, &subject.rule);
-        let severity = rule.map_or(Severity::Medium, |rule| rule.severity);
+        let severity = rule.map(|rule| rule.severity);
         let (baseline, name) = (subject.baseline.clone(), subject.rule.clone());
         let key = Subject::Deviation { asset: asset.id, baseline, rule: name }.key();
         found.push((
@@ -126,7 +139,7 @@ pub(crate) async fn of_asset(web: &Web, asset: &Asset) -> Result<Vec<Finding>, P
                 subject: format!("{}/{}", subject.baseline, subject.rule),
                 object: String::new(),
                 title: rule.map_or_else(|| subject.rule.clone(), |rule| rule.title.clone()),
-                severity: severity.to_string(),
+                severity: severity.map(|severity| severity.to_string()),
                 verdict: standing.verdict.to_string(),
                 since: standing.since.to_string(),
                 action: rule.map(|rule| rule.remediation.clone()).unwrap_or_default(),
@@ -139,7 +152,7 @@ pub(crate) async fn of_asset(web: &Web, asset: &Asset) -> Result<Vec<Finding>, P
     }
     found.extend(vulnerabilities(web, asset, record.present().collect()).await?);
     found.sort_by(|(a, x), (b, y)| {
-        b.cmp(a).then_with(|| x.kind.cmp(&y.kind)).then_with(|| x.subject.cmp(&y.subject))
+        presumed(*b).cmp(&presumed(*a)).then_with(|| x.kind.cmp(&y.kind)).then_with(|| x.subject.cmp(&y.subject))
     });
     let mut findings: Vec<Finding> = found.into_iter().map(|(_, finding)| finding).collect();
     Overlay::read(web).await?.mark(asset, &mut findings);
@@ -150,17 +163,17 @@ async fn vulnerabilities(
     web: &Web,
     asset: &Asset,
     present: BTreeMap<u32, bartizan_core::time::Timestamp>,
-) -> Result<Vec<(Severity, Finding)>, Problem> {
+) -> Result<Vec<(Option<Severity>, Finding)>, Problem> {
     let numbers: Vec<u32> = present.keys().copied().collect();
     // One finding for each vulnerability and source package, however many binary packages carry it.
-    let mut found: BTreeMap<(String, String), (Severity, Finding)> = BTreeMap::new();
+    let mut found: BTreeMap<(String, String), (Option<Severity>, Finding)> = BTreeMap::new();
     for known in web.store.matches(&numbers).await? {
         let told = &known.found;
         if matches!(told.verdict, matching::Verdict::Fixed | matching::Verdict::NotAffected) {
             continue;
         }
         let since = present.get(&known.tuple).copied().unwrap_or(known.known_at).max(known.known_at);
-        let severity = told.severity.as_ref().map_or(Severity::Medium, |rating| rating.rating);
+        let rated = severity(told);
         let (id, source) = (told.vulnerability.clone(), told.source.clone());
         let key = Subject::Vulnerability { asset: asset.id, id, source_package: source }.key();
         let verdict = match told.verdict {
@@ -174,7 +187,7 @@ async fn vulnerabilities(
             subject: told.vulnerability.clone(),
             object: told.source.clone(),
             title: told.evidence.clone(),
-            severity: severity.to_string(),
+            severity: rated.map(|severity| severity.to_string()),
             verdict,
             since: since.to_string(),
             action: action(told),
@@ -183,7 +196,14 @@ async fn vulnerabilities(
             epss_millionths: known.1,
             accepted: None,
         };
-        found.entry((told.vulnerability.clone(), told.source.clone())).or_insert((severity, finding));
+        match found.entry((told.vulnerability.clone(), told.source.clone())) {
+            Entry::Vacant(entry) => drop(entry.insert((rated, finding))),
+            // Where another of its builds is affected, that of one nobody can say is no matter.
+            Entry::Occupied(mut entry) if entry.get().1.is_unknown() && !finding.is_unknown() => {
+                entry.insert((rated, finding));
+            }
+            Entry::Occupied(_) => {}
+        }
     }
     Ok(found.into_values().collect())
 }

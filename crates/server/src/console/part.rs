@@ -76,6 +76,14 @@ pub(super) struct Badge {
 
 impl HtmlSafe for Badge {}
 
+/// A severity by its word, or that nobody rates it.
+pub(super) fn rated(word: Option<&String>) -> Badge {
+    match word {
+        Some(word) => severity(word),
+        None => Badge { tone: "unknown", word: "unrated".to_owned() },
+    }
+}
+
 /// A severity by its word.
 pub(super) fn severity(word: &str) -> Badge {
     let tone = match word.parse::<Severity>() {
@@ -103,7 +111,7 @@ pub(super) fn state(word: &str) -> Badge {
     let tone = match word {
         "open" | "firing" | "failed" | "void" | "deleted" => "not-met",
         "resolved" | "delivered" | "closed" | "enrolled" => "met",
-        "unknown" | "claimed" | "declared" | "quarantined" | "stale" | "pending" => "unknown",
+        "unknown" | "claimed" | "declared" | "quarantined" | "stale" | "absent" | "pending" => "unknown",
         _ => "neutral",
     };
     Badge { tone, word: plain(word) }

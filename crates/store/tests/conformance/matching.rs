@@ -10,9 +10,9 @@ use bartizan_store::report::{Outcome, Report};
 
 use crate::suite::{builds, commit, enrol, later, report, secret, tuple};
 
-pub(crate) fn found(vulnerability: &str, source: &str, verdict: Verdict, severity: Severity) -> Match {
+pub(crate) fn found(vulnerability: &str, source: &str, verdict: Verdict, severity: impl Into<Option<Severity>>) -> Match {
     let rating =
-        Rating { rating: severity, score_tenths: None, vector: None, version: None, source: "t".to_owned() };
+        |rating| Rating { rating, score_tenths: None, vector: None, version: None, source: "t".to_owned() };
     Match {
         vulnerability: vulnerability.to_owned(),
         advisories: Vec::new(),
@@ -20,7 +20,7 @@ pub(crate) fn found(vulnerability: &str, source: &str, verdict: Verdict, severit
         verdict,
         fix_state: (verdict == Verdict::Affected).then_some(FixState::Published),
         fixed: (verdict == Verdict::Affected).then(|| "2".to_owned()),
-        severity: Some(rating),
+        severity: severity.into().map(rating),
         feed: "debian-tracker".to_owned(),
         evidence: format!("{source} and {vulnerability}"),
     }

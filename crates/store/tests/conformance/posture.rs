@@ -111,7 +111,7 @@ fn said(dice: &mut Dice, source: &str) -> Vec<Match> {
             3 => matching::Verdict::Fixed,
             _ => continue,
         };
-        let severity = Severity::ALL[usize::try_from(dice.roll(5)).unwrap()];
+        let severity = Severity::ALL.get(usize::try_from(dice.roll(6)).unwrap()).copied();
         matches.push(found(id, source, verdict, severity));
     }
     matches
@@ -183,12 +183,12 @@ async fn counted(store: &Store, assets: &[AssetNumber]) -> Figures {
         let unknown: Vec<AssetNumber> = on(false).difference(&affected).copied().collect();
         let shown = is(true).next().or_else(|| is(false).next().filter(|_| !unknown.is_empty()));
         let Some((_, shown)) = shown else { continue };
-        let worst = is(true).map(|(_, found)| found.severity.as_ref().unwrap().rating).max();
+        let worst = is(true).map(|(_, found)| found.severity.as_ref().map(|rating| rating.rating)).max();
         let summary = Summary {
             pair: pair.clone(),
             affected: affected.len() as u64,
             unknown: unknown.len() as u64,
-            severity: worst.unwrap_or(Severity::None),
+            severity: worst.flatten(),
             title: shown.evidence.clone(),
             fixed: shown.fixed.clone(),
             fix_state: shown.fix_state.map(|state| state.as_str().to_owned()),
@@ -291,10 +291,11 @@ pub(crate) async fn vulnerabilities_are_paged_the_worst_first(store: Store) {
         let source = tuple.source.as_str();
         let mut matches = vec![
             found("CVE-2024-1", source, affected, Severity::High),
-            found("CVE-2024-2", source, affected, Severity::Low),
+            found("CVE-2024-2", source, affected, (source != "curl").then_some(Severity::None)),
             found("CVE-2024-3", source, matching::Verdict::Unknown(Reason::Unseen), Severity::Critical),
         ];
         if source == "zlib" {
+            matches[0].fixed = Some("11".to_owned());
             matches.push(Match {
                 fix_state: None,
                 fixed: None,
@@ -314,8 +315,10 @@ pub(crate) async fn vulnerabilities_are_paged_the_worst_first(store: Store) {
     let all = Filter::default();
     assert_eq!(store.count_vulnerabilities(&all).await.unwrap(), 7);
     assert_eq!(names(&all, 0, 3).await, ["CVE-2024-4 zlib", "CVE-2024-1 curl", "CVE-2024-1 openssl"]);
-    assert_eq!(names(&all, 3, 2).await, ["CVE-2024-1 zlib", "CVE-2024-2 curl"]);
-    let high = Filter { severity: Some(Severity::High), text: "OPEN".to_owned() };
+    assert_eq!(names(&all, 3, 3).await, ["CVE-2024-1 zlib", "CVE-2024-2 curl", "CVE-2024-2 openssl"]);
+    let unrated = Filter { severity: Some(None), text: String::new() };
+    assert_eq!(names(&unrated, 0, 9).await, ["CVE-2024-2 curl"], "harmless is a rating");
+    let high = Filter { severity: Some(Some(Severity::High)), text: "OPEN".to_owned() };
     assert_eq!(names(&high, 0, 9).await, ["CVE-2024-1 openssl"]);
     for (text, count) in [("100%_s", 1), ("100_", 0), ("%", 1), ("zlib", 3), ("\\", 0)] {
         let filter = Filter { severity: None, text: text.to_owned() };
@@ -323,13 +326,17 @@ pub(crate) async fn vulnerabilities_are_paged_the_worst_first(store: Store) {
     }
     let totals = store.vulnerability_totals().await.unwrap();
     assert_eq!((totals.open, totals.fixable, totals.severe, totals.unknown), (7, 6, 4, 3));
+    assert_eq!(totals.unrated, 1);
     let updates = store.updates(2).await.unwrap();
     let told: Vec<_> = updates.iter().map(|u| (u.source.as_str(), u.closes, u.severity)).collect();
-    assert_eq!(told, [("curl", 2, Severity::High), ("openssl", 2, Severity::High)]);
+    assert_eq!(told, [("curl", 2, Some(Severity::High)), ("openssl", 2, Some(Severity::High))]);
     assert_eq!(store.count_updates().await.unwrap(), 3);
     let exploited = store.fixable_among(&["CVE-2024-1", "CVE-2024-4", "CVE-1999-1"]).await.unwrap();
     assert_eq!(exploited.values().sum::<u64>(), 3);
     let sources = BTreeSet::from(["zlib".to_owned()]);
     assert_eq!(store.updates_of(&sources).await.unwrap()[0].closes, 2);
-    assert_eq!(store.fixes_of(&sources).await.unwrap()["zlib"].len(), 1);
+    let fixes = &store.fixes_of(&sources).await.unwrap()["zlib"];
+    let (release, fixed) = fixes.first_key_value().unwrap();
+    assert_eq!((fixes.len(), fixed.as_str()), (1, "11"), "the highest closes all");
+    assert_eq!(store.binaries_of(release, "zlib").await.unwrap().len(), 1);
 }

@@ -5,7 +5,7 @@
 //! they are laid between the rows here.
 
 use bartizan_core::error::Class;
-use bartizan_core::severity::Severity;
+use bartizan_core::severity::{Severity, presumed};
 use bartizan_core::vulnerability::affected::Pair;
 use bartizan_store::vulnerability::{self, Summary};
 use schemars::JsonSchema;
@@ -23,12 +23,16 @@ const PAGE: usize = 100;
 /// The most groups that may come before a page: far more than a fleet has, and far from what numbers hold.
 const FROM_LIMIT: usize = 10_000_000;
 
+/// What is asked for by this word has no severity.
+const UNRATED: &str = "unrated";
+
 /// Which findings are asked for: what is empty asks for nothing.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Filter {
     /// `deviation` or `vulnerability`.
     #[serde(default)]
     pub kind: String,
+    /// `unrated` asks for what no feed rates.
     #[serde(default)]
     pub severity: String,
     /// What the subject, object or title holds, in any case.
@@ -56,7 +60,8 @@ pub struct List {
 
 /// What groups are ordered by: what is worst, then what most assets have.
 fn rank(group: &Group) -> std::cmp::Reverse<(Severity, u64)> {
-    std::cmp::Reverse((group.severity.parse().unwrap_or(Severity::None), group.assets))
+    let severity = group.severity.as_ref().and_then(|word| word.parse().ok());
+    std::cmp::Reverse((presumed(severity), group.assets))
 }
 
 impl Filter {
@@ -76,7 +81,7 @@ impl Filter {
     fn takes(&self, group: &Group) -> bool {
         let text = self.text.trim().to_lowercase();
         let holds = |field: &str| field.to_lowercase().contains(&text);
-        (self.severity.is_empty() || self.severity == group.severity)
+        (self.severity.is_empty() || self.severity == group.severity.as_deref().unwrap_or(UNRATED))
             && (text.is_empty()
                 || [&group.subject, &group.object, &group.title].into_iter().any(|field| holds(field)))
     }
@@ -85,7 +90,8 @@ impl Filter {
     fn of_vulnerabilities(&self) -> Option<vulnerability::Filter> {
         let severity = match self.severity.as_str() {
             "" => None,
-            word => Some(word.parse().ok()?),
+            UNRATED => Some(None),
+            word => Some(Some(word.parse().ok()?)),
         };
         let wanted = self.kind.is_empty() || self.kind == "vulnerability";
         wanted.then(|| vulnerability::Filter { severity, text: self.text.clone() })
@@ -155,7 +161,7 @@ pub(crate) fn group(web: &Web, row: Summary) -> Group {
         subject: row.pair.vulnerability,
         object: row.pair.source,
         title: row.title,
-        severity: row.severity.to_string(),
+        severity: row.severity.map(|severity| severity.to_string()),
         assets: row.affected,
         accepted: 0,
         accepted_by: Vec::new(),
@@ -178,13 +184,13 @@ async fn deviations(web: &Web) -> Result<Vec<Group>, Problem> {
         let checks = failing.get(&named).map(Vec::as_slice).unwrap_or_default();
         let rule = web.policies.rule(&named.0, &named.1, checks).await?;
         let (baseline, name) = named;
-        let severity = rule.as_ref().map_or(Severity::Medium, |rule| rule.severity);
+        let severity = rule.as_ref().map(|rule| rule.severity);
         groups.push(Group {
             kind: "deviation".to_owned(),
             subject: format!("{baseline}/{name}"),
             object: String::new(),
             title: rule.as_ref().map_or(name, |rule| rule.title.clone()),
-            severity: severity.to_string(),
+            severity: severity.map(|severity| severity.to_string()),
             assets: verdicts.not_met,
             accepted: 0,
             accepted_by: Vec::new(),

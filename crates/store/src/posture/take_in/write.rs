@@ -10,7 +10,7 @@ use sea_orm::Value;
 use super::super::{Key, about};
 use super::{Ended, Figures, Movement};
 use crate::engine::{Error, Transaction, ms};
-use crate::matching::Known;
+use crate::matching::{Known, rank};
 use crate::report::signed;
 use crate::vulnerability::text;
 
@@ -165,6 +165,6 @@ impl Transaction {
 
 fn figures(count: &Count) -> Result<[Value; 4], Error> {
     let Count { affected, unknown, backlog, severity, .. } = *count;
-    let numbers = [signed(affected)?, signed(unknown)?, severity as i64, signed(backlog)?];
+    let numbers = [signed(affected)?, signed(unknown)?, rank(severity), signed(backlog)?];
     Ok(numbers.map(Value::from))
 }
