@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use bartizan_core::error::Class;
+use bartizan_core::severity;
 use bartizan_server::api::asset::{Because, Described, List, Row};
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -176,7 +177,8 @@ fn shown(asset: &Described) -> Rows {
     say("environment", told.environment.clone());
     say("life", told.life.clone());
     say("enrolled", asset.enrolled_at.clone());
-    say("last seen", told.last_seen.clone().unwrap_or_else(|| "never".to_owned()));
+    let seen = told.last_seen.clone().unwrap_or_else(|| "never".to_owned());
+    say("last seen", if told.absent_since.is_some() { format!("{seen}, absent since") } else { seen });
     let verdicts = told.verdicts;
     if let Some(reason) = &told.unknown {
         say("unknown", format!("everything: {reason}"));
@@ -188,15 +190,19 @@ fn shown(asset: &Described) -> Rows {
     for section in &asset.sections {
         say("section", format!("{}, observed {}", section.name, section.observed_at));
     }
-    for finding in &asset.findings {
+    for source in &told.unseen_sources {
+        say("no detection sees", source.clone());
+    }
+    let kinds = [("finding", &asset.findings), ("unknown", &asset.unknown_findings)];
+    for (field, finding) in kinds.into_iter().flat_map(|(field, all)| all.iter().map(move |one| (field, one))) {
         let object = if finding.object.is_empty() { String::new() } else { format!(" {}", finding.object) };
         say(
-            "finding",
+            field,
             format!(
                 "{} {}{object}, {}, {} since {}: {}",
                 finding.kind,
                 finding.subject,
-                finding.severity,
+                finding.severity.as_deref().unwrap_or(severity::word(None)),
                 finding.verdict,
                 finding.since,
                 finding.title

@@ -16,13 +16,10 @@ use crate::printer::{Format, Printer, Rows};
 /// How far the server's clock may be from ours: its stamps are what deadlines run on.
 const OFFSET_LIMIT: Duration = Duration::from_secs(10);
 
-/// How old a feed may be: most are published daily.
-const FEED_LIMIT: Duration = Duration::from_days(2);
+/// A day, in milliseconds.
+const DAY_MS: i64 = 86_400_000;
 
-/// How long an agent may be silent.
-const SILENCE_LIMIT: Duration = Duration::from_secs(600);
-
-/// How many silent agents are told one by one.
+/// How many assets of one trouble are told one by one.
 const AGENTS_TOLD: usize = 20;
 
 /// Check the client file, the server, its ledger and its agents. Exit 1: something fails.
@@ -150,17 +147,21 @@ fn feeds(client: &Client) -> Result<Vec<Check>, Failure> {
     }
     let now = crate::now();
     let one = |feed: feed::Row| {
-        let age = feed.imported_at.parse().map(|at| now.since(at)).unwrap_or_default();
+        let days = |at: &str| at.parse().map_or(0, |at| now.since(at).as_millis() / DAY_MS);
+        let age = match &feed.published_at {
+            Some(at) => format!("published at {at}, {} days ago", days(at)),
+            None => format!("imported at {}; published: not told", feed.imported_at),
+        };
         match feed.problem {
             Some(problem) => {
                 Check::warn("feeds", format!("{}: {problem}", feed.name), "mend what the import says")
             }
-            None if age > FEED_LIMIT => Check::warn(
+            None if feed.stale => Check::warn(
                 "feeds",
-                format!("{}: imported at {}", feed.name, feed.imported_at),
-                "import a newer one: `bartizan feeds import`",
+                format!("{}: {age}: too old to rely on", feed.name),
+                "import a newer one: `bartizan feeds sync`, or `bartizan up --feeds DIR` with a newer folder",
             ),
-            None => Check::ok("feeds", format!("{}: {} records", feed.name, feed.records)),
+            None => Check::ok("feeds", format!("{}: {} records, {age}", feed.name, feed.records)),
         }
     };
     let has_catalogue = list.feeds.iter().any(|feed| feed.name == bartizan_feeds::kev::FEED);
@@ -178,10 +179,10 @@ fn feeds(client: &Client) -> Result<Vec<Check>, Failure> {
         checks.push(Check::warn(
             "feeds",
             format!(
-                "{} of {open} open vulnerabilities are rated by no feed: how grave is unknown",
+                "{} of {open} open vulnerabilities are rated by nobody: how grave is unknown",
                 posture.unrated
             ),
-            "add OSV's all.zip to the folder of feeds: it carries ratings where they are published",
+            "`bartizan finding list` shows them as unrated; OSV's all.zip carries ratings where they are published",
         ));
     }
     Ok(checks)
@@ -206,38 +207,77 @@ fn ledger(client: &Client) -> Result<Check, Failure> {
 }
 
 fn agents(client: &Client) -> Result<Vec<Check>, Failure> {
-    let now = crate::now();
-    let assets = crate::asset::all(client)?;
-    let watched: Vec<&asset::Row> = assets.iter().filter(|asset| asset.life != "retired").collect();
+    Ok(judge_agents(&crate::asset::all(client)?))
+}
+
+/// Who is heard of, by the server's own word: it knows how often each agent should report.
+fn judge_agents(assets: &[asset::Row]) -> Vec<Check> {
+    let (declared, watched): (Vec<_>, Vec<_>) =
+        assets.iter().filter(|asset| asset.life != "retired").partition(|asset| asset.life == "declared");
+    let mut checks = Vec::new();
     if watched.is_empty() {
         let action = "`bartizan enrolment create` prints the line that enrols a host";
-        return Ok(vec![Check::warn("agents", "no host is enrolled", action)]);
+        checks.push(Check::warn("agents", "no host is enrolled", action));
     }
-    let late = |asset: &&asset::Row| {
-        let seen: Option<Timestamp> = asset.last_seen.as_ref().and_then(|at| at.parse().ok());
-        seen.is_none_or(|seen| now.since(seen) > SILENCE_LIMIT)
-    };
-    let silent: Vec<&asset::Row> = watched.iter().copied().filter(late).collect();
-    let mut checks = Vec::new();
+    let silent: Vec<&asset::Row> = watched
+        .iter()
+        .copied()
+        .filter(|asset| asset.absent_since.is_some() || asset.last_seen.is_none())
+        .collect();
     if silent.len() < watched.len() {
         let heard = watched.len() - silent.len();
         checks.push(Check::ok("agents", format!("{heard} of {} heard of lately", watched.len())));
     }
-    for asset in silent.iter().take(AGENTS_TOLD) {
+    let several = |asset: &asset::Row| watched.iter().filter(|other| other.name == asset.name).count() > 1;
+    let name = |asset: &asset::Row| {
+        if several(asset) { format!("{} ({})", asset.name, asset.id) } else { asset.name.clone() }
+    };
+    let absent = |asset: &asset::Row| {
         let seen = asset
             .last_seen
             .as_ref()
-            .map_or("was never heard of".to_owned(), |at| format!("was last heard of at {at}"));
-        checks.push(Check::warn(
+            .map_or("was never heard of".to_owned(), |at| format!("is absent: last heard of at {at}"));
+        let named = if several(asset) { &asset.id } else { &asset.name };
+        Check::warn(
             "agents",
-            format!("{} {seen}", asset.name),
-            format!("look at its agent, or `bartizan asset retire {}`", asset.name),
-        ));
+            format!("{} {seen}", name(asset)),
+            format!("look at its agent; if the host is gone, `bartizan asset retire {named}`"),
+        )
+    };
+    checks.extend(some(&silent, "are absent", absent));
+    let blind: Vec<&asset::Row> =
+        watched.iter().copied().filter(|asset| !asset.unseen_sources.is_empty()).collect();
+    let unseen = |asset: &asset::Row| {
+        let sources = asset.unseen_sources.join(", ");
+        Check::warn(
+            "sources",
+            format!("{}: no detection sees {sources}", name(asset)),
+            "let the agent read them, or accept that nothing is noticed there",
+        )
+    };
+    checks.extend(some(&blind, "have sources of events that nobody reads", unseen));
+    if !declared.is_empty() {
+        let says = match declared.len() {
+            1 => "1 declared asset runs no agent: everything about it is unknown".to_owned(),
+            many => format!("{many} declared assets run no agent: everything about them is unknown"),
+        };
+        let action = "enrol a host where an agent can run: `bartizan enrolment create`";
+        checks.push(Check::warn("agents", says, action));
     }
-    if let more @ 1.. = silent.len().saturating_sub(AGENTS_TOLD) {
-        checks.push(Check::warn("agents", format!("{more} more are silent"), "`bartizan asset list`"));
+    checks
+}
+
+/// The first of them one by one, and how many there are more.
+fn some(
+    assets: &[&asset::Row],
+    trouble: &str,
+    check: impl Fn(&asset::Row) -> Check,
+) -> Vec<Check> {
+    let mut checks: Vec<Check> = assets.iter().take(AGENTS_TOLD).map(|asset| check(asset)).collect();
+    if let more @ 1.. = assets.len().saturating_sub(AGENTS_TOLD) {
+        checks.push(Check::warn("agents", format!("{more} more {trouble}"), "`bartizan asset list`"));
     }
-    Ok(checks)
+    checks
 }
 
 fn rows(checks: &[Check]) -> Rows {
@@ -256,6 +296,47 @@ fn rows(checks: &[Check]) -> Rows {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn row(name: &str, life: &str, last_seen: Option<&str>, absent_since: Option<&str>) -> asset::Row {
+        asset::Row {
+            id: format!("id-of-{name}"),
+            name: name.to_owned(),
+            class: "server".to_owned(),
+            service: "shop".to_owned(),
+            environment: "dev".to_owned(),
+            life: life.to_owned(),
+            last_seen: last_seen.map(str::to_owned),
+            absent_since: absent_since.map(str::to_owned),
+            unseen_sources: Vec::new(),
+            verdicts: asset::Verdicts::default(),
+            unknown: None,
+        }
+    }
+
+    #[test]
+    fn the_servers_word_decides_who_is_absent_and_no_declared_asset_is_to_be_retired() {
+        let at = "2026-01-31T09:30:00Z";
+        let twin = |id: &str| asset::Row { id: id.to_owned(), ..row("twin", "enrolled", Some(at), Some(at)) };
+        let blind = asset::Row {
+            unseen_sources: vec!["/var/log/auth.log: unseen".to_owned()],
+            ..row("blind", "enrolled", Some(at), None)
+        };
+        let assets =
+            [twin("one"), twin("two"), row("new", "enrolled", None, None), blind, row("switch", "declared", None, None)];
+        let told = |check: &Check| {
+            let action = check.action.clone().unwrap_or_default();
+            format!("{} | {action}", check.says)
+        };
+        let told: Vec<String> = judge_agents(&assets).iter().map(told).collect();
+        assert_eq!(told, [
+            "1 of 4 heard of lately | ",
+            "twin (one) is absent: last heard of at 2026-01-31T09:30:00Z | look at its agent; if the host is gone, `bartizan asset retire one`",
+            "twin (two) is absent: last heard of at 2026-01-31T09:30:00Z | look at its agent; if the host is gone, `bartizan asset retire two`",
+            "new was never heard of | look at its agent; if the host is gone, `bartizan asset retire new`",
+            "blind: no detection sees /var/log/auth.log: unseen | let the agent read them, or accept that nothing is noticed there",
+            "1 declared asset runs no agent: everything about it is unknown | enrol a host where an agent can run: `bartizan enrolment create`",
+        ]);
+    }
 
     #[test]
     fn a_clock_that_is_far_off_is_told_with_its_direction() {

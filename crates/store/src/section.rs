@@ -131,6 +131,33 @@ impl Store {
         body.map(Some).map_err(|error| Error::corrupt("a section", error))
     }
 
+    /// Each body that assets have of one section, with the assets that share it. Others have none.
+    pub async fn shared_section(
+        &self,
+        numbers: &[AssetNumber],
+        name: &str,
+    ) -> Result<Vec<(Vec<AssetNumber>, Vec<u8>)>, Error> {
+        let reading = self.reading("read a section of assets");
+        let mut sharing: BTreeMap<Digest, Vec<AssetNumber>> = BTreeMap::new();
+        for batch in numbers.chunks(BATCH) {
+            let sql = format!(
+                "SELECT number, hash FROM asset_section WHERE name = $1 AND number IN {}",
+                places(2, batch.len())
+            );
+            let values = batch.iter().map(|number| i64::from(*number).into());
+            for row in reading.all(&sql, std::iter::once(name.into()).chain(values)).await? {
+                sharing.entry(row.digest(1)?).or_default().push(row.number(0)?);
+            }
+        }
+        let mut found = Vec::new();
+        for (hash, assets) in sharing {
+            if let Some(body) = self.section_body(&hash).await? {
+                found.push((assets, body));
+            }
+        }
+        Ok(found)
+    }
+
     /// The body of an asset's section of this name.
     pub async fn asset_section(&self, number: AssetNumber, name: &str) -> Result<Option<Vec<u8>>, Error> {
         let reading = self.reading("read a section");

@@ -7,8 +7,10 @@ use axum::http::Method;
 use axum::response::Json;
 use axum::routing::{get, post};
 use bartizan_core::asset::{self, Act, Asset, Class, Life, NAME_BYTES_LIMIT};
+use bartizan_core::fact::{self, Name, source::Sources};
 use bartizan_core::id::AssetId;
 use bartizan_core::person::Person;
+use bartizan_core::posture::AssetNumber;
 use bartizan_core::time::Timestamp;
 use bartizan_core::verdict::{Reason, Verdict};
 use schemars::JsonSchema;
@@ -28,6 +30,9 @@ const PAGE_LIMIT: usize = 200;
 /// The most assets that are declared at once.
 const DECLARED_LIMIT: usize = 5_000;
 
+/// The section that says where events come from.
+const SOURCES: &str = Name::Sources.as_str();
+
 /// One asset in a list.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Row {
@@ -39,6 +44,12 @@ pub struct Row {
     pub life: String,
     /// When it was last heard of (RFC 3339); none before its first word.
     pub last_seen: Option<String>,
+    /// Since when it is absent, by the limit of the server; none where it is heard of.
+    #[serde(default)]
+    pub absent_since: Option<String>,
+    /// What no detection sees there, each with its reason: event sources that its agent can't read.
+    #[serde(default)]
+    pub unseen_sources: Vec<String>,
     pub verdicts: Verdicts,
     /// Why nothing at all is known of it (`unassigned`: no agent runs on it; `unseen`: its agent has not
     /// reported yet); none where something is.
@@ -95,7 +106,11 @@ pub struct Described {
     pub labels: BTreeMap<String, String>,
     pub enrolled_at: String,
     pub sections: Vec<Section>,
+    /// Obligations that are not met.
     pub findings: Vec<Finding>,
+    /// Obligations of which nobody can say whether they are met.
+    #[serde(default)]
+    pub unknown_findings: Vec<Finding>,
 }
 
 /// A section of its facts.
@@ -246,6 +261,8 @@ async fn row(web: &Web, asset: &Asset) -> Result<Row, Problem> {
         environment: asset.environment.clone(),
         life: asset.life.to_string(),
         last_seen: last_seen.map(|at| at.to_string()),
+        absent_since: stale.since(asset.number).map(|at| at.to_string()),
+        unseen_sources: Vec::new(),
         verdicts,
     })
 }
@@ -255,10 +272,29 @@ pub(crate) async fn list(web: &Web, after: Option<u32>) -> Result<List, Problem>
     let assets = web.store.assets(after, PAGE_LIMIT).await?;
     let after = (assets.len() == PAGE_LIMIT).then(|| assets.last().map(|asset| asset.number)).flatten();
     let mut rows = Vec::with_capacity(assets.len());
+    let numbers: Vec<AssetNumber> = assets.iter().map(|asset| asset.number).collect();
+    let mut unseen = unseen_sources(web, &numbers).await?;
     for asset in &assets {
-        rows.push(row(web, asset).await?);
+        let unseen_sources = unseen.remove(&asset.number).unwrap_or_default();
+        rows.push(Row { unseen_sources, ..row(web, asset).await? });
     }
     Ok(List { assets: rows, after })
+}
+
+/// What of their event sources assets can't read. Most share one body, which is read once.
+async fn unseen_sources(
+    web: &Web,
+    numbers: &[AssetNumber],
+) -> Result<BTreeMap<AssetNumber, Vec<String>>, Problem> {
+    let mut found = BTreeMap::new();
+    for (assets, body) in web.store.shared_section(numbers, SOURCES).await? {
+        // What an agent sent may make no sense: its facts show it as it is.
+        let Ok(section) = serde_json::from_slice::<fact::Section<Sources>>(&body) else { continue };
+        let told = section.unknown.iter().map(|unseen| format!("{}: {}", unseen.what, unseen.reason));
+        let told: Vec<String> = told.collect();
+        found.extend(assets.into_iter().map(|number| (number, told.clone())));
+    }
+    Ok(found)
 }
 
 /// All that is told of one asset.
@@ -269,12 +305,17 @@ pub(crate) async fn describe(web: &Web, name: &str) -> Result<Described, Problem
         hash: section.hash.to_string(),
         observed_at: section.observed_at.to_string(),
     });
+    let (unknown_findings, findings) =
+        finding::of_asset(web, &asset).await?.into_iter().partition(Finding::is_unknown);
+    let mut unseen = unseen_sources(web, &[asset.number]).await?;
+    let unseen_sources = unseen.remove(&asset.number).unwrap_or_default();
     Ok(Described {
-        row: row(web, &asset).await?,
+        row: Row { unseen_sources, ..row(web, &asset).await? },
         labels: asset.labels(),
         enrolled_at: asset.enrolled_at.to_string(),
         sections: sections.collect(),
-        findings: finding::of_asset(web, &asset).await?,
+        findings,
+        unknown_findings,
     })
 }
 

@@ -42,6 +42,8 @@ pub struct Posture {
     pub assets_unknown: u64,
     /// Builds that no feed was asked about yet.
     pub builds_waiting: u64,
+    /// Verdicts on builds that the figures don't hold yet.
+    pub matches_waiting: u64,
     /// When the newest report that the figures hold was recorded; none before the first.
     pub as_of: Option<String>,
     /// Reports that changed something, and that the figures don't hold yet.
@@ -53,6 +55,12 @@ pub struct Posture {
     pub feeds: u64,
     /// When the oldest feed was imported.
     pub feeds_since: Option<String>,
+    /// When the oldest of those that tell was published.
+    pub feeds_published_since: Option<String>,
+    /// Feeds that do not tell when they were published.
+    pub feeds_untold: u64,
+    /// Feeds that are too old for what they do not say to be good news.
+    pub feeds_stale: u64,
     pub ledger: u64,
 }
 
@@ -92,11 +100,17 @@ pub async fn posture(web: &Web) -> Result<Posture, Problem> {
     posture.as_of = as_of.at.map(|at| at.to_string());
     posture.reports_waiting = as_of.waiting;
     posture.builds_waiting = as_of.builds;
+    posture.matches_waiting = as_of.matches;
     posture.accepted = Overlay::read(web).await?.count().await?;
     (posture.open_alerts, posture.unacknowledged) = web.store.open_alert_counts().await?;
     let feeds = web.store.feeds().await?;
     posture.feeds = feeds.len() as u64;
     posture.feeds_since = feeds.iter().map(|feed| feed.imported_at).min().map(|at| at.to_string());
+    posture.feeds_published_since =
+        feeds.iter().filter_map(|feed| feed.published_at).min().map(|at| at.to_string());
+    posture.feeds_untold = feeds.iter().filter(|feed| feed.published_at.is_none()).count() as u64;
+    let now = web.ambient.now();
+    posture.feeds_stale = feeds.iter().filter(|feed| super::feed::is_stale(feed, now)).count() as u64;
     posture.ledger = web.store.checkpoint().await?.map_or(0, |head| head.size);
     Ok(posture)
 }

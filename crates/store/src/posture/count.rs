@@ -7,7 +7,7 @@ use bartizan_core::posture::SubjectNumber;
 use bartizan_core::time::Timestamp;
 use bartizan_core::vulnerability::affected::Release;
 
-use super::STAGE;
+use super::{MATCHES, STAGE};
 use crate::Store;
 use crate::engine::Error;
 use crate::log::Log;
@@ -31,6 +31,8 @@ pub struct AsOf {
     pub waiting: u64,
     /// How many builds no feed was asked about yet.
     pub builds: u64,
+    /// How many changes of what feeds say of builds wait.
+    pub matches: u64,
 }
 
 /// How many assets stand where in their life.
@@ -81,6 +83,11 @@ impl Store {
             let reading = self.reading("read how far the posture is");
             let row = reading.one(sql, [i64::from(shard).into(), (cursor - 1).into()]).await?;
             as_of.at = as_of.at.max(row.map(|row| row.time(0)).transpose()?);
+        }
+        let said = self.head(Log::Match, 0).await?;
+        for shard in self.shards(Log::Transition).await? {
+            let behind = u64::try_from(said - self.cursor(MATCHES, shard).await?).unwrap_or(0);
+            as_of.matches = as_of.matches.max(behind);
         }
         let matched = self.cursor(TUPLES, 0).await?;
         as_of.builds = u64::try_from(self.head(Log::Tuple, 0).await? - matched).unwrap_or(0);
