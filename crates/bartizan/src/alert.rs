@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bartizan_server::api::alert::{Described, List, Row};
+use bartizan_server::api::alert::{Described, List, Row, Silenced};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
@@ -117,6 +117,7 @@ fn rows(alerts: &[Row]) -> Rows {
             alert.firing.to_string(),
             alert.opened_at.clone(),
             alert.acknowledged_by.clone().unwrap_or_default(),
+            alert.silenced.as_ref().map(|held| held.until.clone()).unwrap_or_default(),
         ]
     };
     let header = vec![
@@ -129,6 +130,7 @@ fn rows(alerts: &[Row]) -> Rows {
         "firing",
         "opened",
         "acknowledged by",
+        "silenced until",
     ];
     Rows { header, rows: alerts.iter().map(row).collect() }
 }
@@ -160,6 +162,12 @@ fn shown(alert: &Described) -> Rows {
             "place",
             format!("{}{object}, {} since {}: {}", place.asset, place.state, place.since, place.summary),
         );
+    }
+    if let Some(held) = &told.silenced {
+        let Silenced { silence, owner, until, reason } = held;
+        say("held back", format!("by silence {silence} of {owner} until {until}: {reason}"));
+    } else if alert.notifications.is_empty() && told.stage == "open" {
+        say("told", "nobody yet: no route leads to a receiver, or the first notification waits".to_owned());
     }
     for sent in &alert.notifications {
         let problem = sent.problem.as_ref().map(|problem| format!(": {problem}")).unwrap_or_default();

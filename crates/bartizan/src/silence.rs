@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::client::Client;
 use crate::exit::{Answer, Failure};
-use crate::printer::{Format, Printer, Rows};
+use crate::printer::{Format, Printer, Rows, count, printable};
 
 /// List silences, make one, end one.
 #[derive(Debug, Args)]
@@ -80,9 +80,16 @@ pub(crate) fn run(arguments: Arguments, client: Option<&Path>) -> Result<Answer,
             }
             let created: Created = client.post(&["silences"], &body)?;
             Printer::new(arguments.output.output).print(&created, |created| Rows {
-                header: vec!["id", "ends"],
-                rows: vec![vec![created.id.clone(), created.ends_at.clone()]],
+                header: vec!["id", "ends", "holds"],
+                rows: vec![vec![
+                    created.id.clone(),
+                    created.ends_at.clone(),
+                    count(created.holds, "open alert", "open alerts"),
+                ]],
             })?;
+            if let Some(hint) = &created.hint {
+                crate::up::summary::say(&printable(hint));
+            }
         }
         Verb::End(arguments) => {
             if arguments.dry_run {
@@ -114,10 +121,11 @@ fn rows(silences: &[Row]) -> Rows {
             silence.owner.clone(),
             silence.reason.clone(),
             silence.ends_at.clone(),
+            silence.holds.to_string(),
         ]
     };
     Rows {
-        header: vec!["id", "matchers", "owner", "reason", "ends"],
+        header: vec!["id", "matchers", "owner", "reason", "ends", "holds"],
         rows: silences.iter().map(row).collect(),
     }
 }

@@ -66,6 +66,9 @@ async fn what_still_fires_when_a_silence_ends_is_told_then() {
         }
     };
     let alert = tokio::time::timeout(limit, opened).await.unwrap();
+    let told = bartizan_server::api::alert::describe(&app.web, &alert.id.to_string()).await.unwrap();
+    let held = told.row.silenced.unwrap();
+    assert_eq!((held.silence.as_str(), held.reason.as_str()), (id.as_str(), "work on the disks"));
     let ended = now();
     let by = bartizan_store::person::By { person: silence.owner, salt: [0; 32] };
     app.web.store.end_silence(&id, by, ended).await.unwrap();

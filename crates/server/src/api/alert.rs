@@ -6,8 +6,10 @@ use axum::response::Json;
 use axum::routing::{get, post};
 use bartizan_core::id::AlertId;
 use bartizan_core::monitoring::alert::{Alert, Member, Stage};
+use bartizan_core::monitoring::silence::Silence;
 use bartizan_core::person::Person;
 use bartizan_core::selector::Labels;
+use bartizan_core::time::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +41,18 @@ pub struct Row {
     pub resolved: u32,
     /// Who took it on.
     pub acknowledged_by: Option<String>,
+    /// The silence that holds it back, of several the one that ends last; none where it is told.
+    #[serde(default)]
+    pub silenced: Option<Silenced>,
+}
+
+/// What holds an alert back from its receivers.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Silenced {
+    pub silence: String,
+    pub owner: String,
+    pub until: String,
+    pub reason: String,
 }
 
 /// One alert with its places and who was told.
@@ -171,7 +185,36 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
-async fn row(web: &Web, alert: &Alert) -> Result<Row, Problem> {
+/// The silences that are in force, as they lie over alerts.
+struct Silences {
+    now: Timestamp,
+    all: Vec<(String, Silence)>,
+}
+
+impl Silences {
+    async fn read(web: &Web) -> Result<Silences, Problem> {
+        let now = web.ambient.now();
+        Ok(Silences { now, all: web.store.silences(now).await? })
+    }
+
+    async fn over(&self, web: &Web, alert: &Alert) -> Result<Option<Silenced>, Problem> {
+        if self.all.is_empty() || alert.stage != Stage::Open {
+            return Ok(None);
+        }
+        let labels = alert.labels();
+        let mute = self.all.iter().filter(|(_, silence)| silence.mutes(&labels, self.now));
+        let Some((id, silence)) = mute.max_by_key(|(_, silence)| silence.ends_at) else { return Ok(None) };
+        let owner = web.store.person(silence.owner).await?;
+        Ok(Some(Silenced {
+            silence: id.clone(),
+            owner: owner.map_or_else(|| silence.owner.to_string(), |person| person.name),
+            until: silence.ends_at.to_string(),
+            reason: silence.reason.clone(),
+        }))
+    }
+}
+
+async fn row(web: &Web, alert: &Alert, silences: &Silences) -> Result<Row, Problem> {
     let acknowledged_by = match alert.acknowledged {
         Some(acknowledged) => web.store.person(acknowledged.by).await?.map(|person| person.name),
         None => None,
@@ -196,24 +239,25 @@ async fn row(web: &Web, alert: &Alert) -> Result<Row, Problem> {
         unknown: alert.counts.unknown,
         resolved: alert.counts.resolved,
         acknowledged_by,
+        silenced: silences.over(web, alert).await?,
     })
 }
 
 /// Alerts, the newest first.
 pub(crate) async fn list(web: &Web, all: bool) -> Result<List, Problem> {
-    let mut rows = Vec::new();
+    let (mut rows, silences) = (Vec::new(), Silences::read(web).await?);
     for alert in web.store.alerts(!all, PAGE_LIMIT).await? {
-        rows.push(row(web, &alert).await?);
+        rows.push(row(web, &alert, &silences).await?);
     }
     Ok(List { alerts: rows })
 }
 
 /// The alerts of these identifiers, at most a page of them; one that is not there is left out.
 pub(crate) async fn named(web: &Web, ids: &[String]) -> Result<Vec<Row>, Problem> {
-    let mut rows = Vec::new();
+    let (mut rows, silences) = (Vec::new(), Silences::read(web).await?);
     for id in ids.iter().take(PAGE_LIMIT).filter_map(|id| id.parse::<AlertId>().ok()) {
         if let Some(alert) = web.store.alert(id).await? {
-            rows.push(row(web, &alert).await?);
+            rows.push(row(web, &alert, &silences).await?);
         }
     }
     Ok(rows)
@@ -227,7 +271,7 @@ pub(crate) async fn labels(web: &Web, name: &str) -> Result<Labels, Problem> {
 }
 
 /// One alert with its places and notifications.
-pub(crate) async fn describe(web: &Web, name: &str) -> Result<Described, Problem> {
+pub async fn describe(web: &Web, name: &str) -> Result<Described, Problem> {
     let not_found = || Problem::not_found("alert", name);
     let id: AlertId = name.parse().map_err(|_| not_found())?;
     let alert = web.store.alert(id).await?.ok_or_else(not_found)?;
@@ -263,7 +307,8 @@ pub(crate) async fn describe(web: &Web, name: &str) -> Result<Described, Problem
         Stage::Closed { reason, .. } => Some(reason.clone()),
         Stage::Open | Stage::Resolved { .. } => None,
     };
-    Ok(Described { row: row(web, &alert).await?, reason, places, notifications: told.collect() })
+    let row = row(web, &alert, &Silences::read(web).await?).await?;
+    Ok(Described { row, reason, places, notifications: told.collect() })
 }
 
 /// The ways of one notification, out of all of its alert.

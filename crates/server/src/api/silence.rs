@@ -1,5 +1,7 @@
 //! Silences: asking not to be told for a while, with an owner, a reason and an end.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use axum::extract::{Extension, Path, State};
 use axum::http::Method;
 use axum::response::Json;
@@ -7,7 +9,7 @@ use axum::routing::{get, post};
 use bartizan_core::error::Class;
 use bartizan_core::monitoring::silence::Silence;
 use bartizan_core::person::Person;
-use bartizan_core::selector::Selector;
+use bartizan_core::selector::{Labels, Selector};
 use bartizan_core::time::Duration;
 use bartizan_store::person::By;
 use schemars::JsonSchema;
@@ -29,6 +31,9 @@ pub struct Row {
     pub reason: String,
     pub starts_at: String,
     pub ends_at: String,
+    /// How many alerts that are open now it holds back.
+    #[serde(default)]
+    pub holds: u64,
 }
 
 /// Silences that have not ended.
@@ -52,6 +57,46 @@ pub struct Wanted {
 pub struct Created {
     pub id: String,
     pub ends_at: String,
+    /// How many alerts that are open now it holds back.
+    pub holds: u64,
+    /// Where it holds none: which labels open alerts have.
+    #[serde(default)]
+    pub hint: Option<String>,
+}
+
+/// The most open alerts that are looked at for what a silence holds.
+const ALERTS_LIMIT: usize = 5_000;
+
+/// The most values of a label that a hint names.
+const VALUES_NAMED: usize = 5;
+
+/// The labels of each alert that is open now.
+async fn open_alerts(web: &Web) -> Result<Vec<Labels>, Problem> {
+    let alerts = web.store.alerts(true, ALERTS_LIMIT).await?;
+    Ok(alerts.iter().map(|alert| alert.labels()).collect())
+}
+
+fn held(matchers: &Selector, open: &[Labels]) -> u64 {
+    open.iter().filter(|labels| matchers.matches(labels)).count() as u64
+}
+
+/// Which labels a matcher could name.
+fn hint(open: &[Labels]) -> String {
+    if open.is_empty() {
+        return "no alert is open now: it holds back those that open while it lasts".to_owned();
+    }
+    let mut values: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (name, value) in open.iter().flatten() {
+        values.entry(name).or_default().insert(value);
+    }
+    let label = |(name, values): (&str, BTreeSet<&str>)| {
+        let named: Vec<&str> = values.iter().take(VALUES_NAMED).copied().collect();
+        let more = values.len().saturating_sub(VALUES_NAMED);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        format!("{name}: {}{more}", named.join(", "))
+    };
+    let labels: Vec<String> = values.into_iter().map(label).collect();
+    format!("no open alert matches; they have {}", labels.join("; "))
 }
 
 /// What each of these routes reads and answers with.
@@ -103,11 +148,14 @@ pub(super) fn routes() -> Vec<Route> {
 
 /// Silences that have not ended.
 pub(crate) async fn list(web: &Web) -> Result<List, Problem> {
+    let kept = web.store.silences(web.ambient.now()).await?;
+    let open = if kept.is_empty() { Vec::new() } else { open_alerts(web).await? };
     let mut silences = Vec::new();
-    for (id, silence) in web.store.silences(web.ambient.now()).await? {
+    for (id, silence) in kept {
         let owner = web.store.person(silence.owner).await?;
         silences.push(Row {
             id,
+            holds: held(&silence.matchers, &open),
             matchers: silence.matchers.matchers().iter().map(ToString::to_string).collect(),
             owner: owner.map_or_else(|| silence.owner.to_string(), |person| person.name),
             reason: silence.reason,
@@ -131,7 +179,10 @@ pub(crate) async fn create(web: &Web, person: &Person, wanted: Wanted) -> Result
     silence.check().map_err(|refusal| Problem::new(Class::Invalid, refusal))?;
     let id = web.store.create_silence(&silence, now, web.ambient.random()).await?;
     web.nudges.show();
-    Ok(Created { id, ends_at: silence.ends_at.to_string() })
+    let open = open_alerts(web).await?;
+    let holds = held(&silence.matchers, &open);
+    let hint = (holds == 0).then(|| hint(&open));
+    Ok(Created { id, ends_at: silence.ends_at.to_string(), holds, hint })
 }
 
 /// Ends a silence now: what still fires is told.

@@ -16,7 +16,7 @@ use bartizan_core::time::Duration;
 use serde::Deserialize;
 
 use super::frame::{Place, Section};
-use super::part::Now;
+use super::part::{self, Now};
 use super::{Answer, Asked};
 use crate::api::alert;
 use crate::api::silence::{self, Row, Wanted};
