@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use bartizan_core::error::Class;
 use bartizan_ledger::bundle::verify::{Held, Report, verify};
 use bartizan_ledger::checkpoint::{BYTES_LIMIT, Key};
 use bartizan_server::api::ledger::{Head, List, Row};
@@ -12,7 +13,7 @@ use serde::Serialize;
 
 use crate::client::Client;
 use crate::exit::{Answer, Failure};
-use crate::printer::{Format, Printer, Rows};
+use crate::printer::{Format, Printer, Rows, write_out};
 
 /// Show the ledger, take it out of the house, verify it.
 #[derive(Debug, Args)]
@@ -27,6 +28,8 @@ enum Verb {
     Show(Show),
     /// Write the whole ledger to a file that `bartizan-verify` checks offline.
     Export(Export),
+    /// Write the ledger's newest checkpoint: kept elsewhere, it shows that nothing up to it was cut off.
+    Checkpoint(Checkpoint),
     /// Prove that the ledger has one entry: a bundle of it alone, which `bartizan-verify` checks offline.
     Prove(Prove),
     /// Verify a bundle, or the server's ledger where no file is named. Exit 1: it is not verified.
@@ -46,6 +49,12 @@ struct Show {
 struct Export {
     /// The file; `-` is standard output.
     file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct Checkpoint {
+    /// The file; standard output where none is named.
+    file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -101,6 +110,7 @@ pub(crate) fn run(arguments: Arguments, client: Option<&Path>) -> Result<Answer,
         Verb::Export(arguments) => {
             download(&Client::open(client)?, &["ledger", "bundle"], &[], &arguments.file)
         }
+        Verb::Checkpoint(arguments) => keep(&Client::open(client)?, arguments.file.as_deref()),
         Verb::Prove(arguments) => prove(&arguments, client),
         Verb::Verify(arguments) => verdict(arguments, client),
     }
@@ -142,6 +152,22 @@ fn download(
     let aside = out.into_inner().map_err(|error| failed(error.error()))?;
     aside.persist(path).map_err(|error| failed(&error.error))?;
     crate::up::summary::say(&format!("{bytes} bytes in {}", path.display()));
+    Ok(Answer::Answered)
+}
+
+/// Writes the newest checkpoint, as `--checkpoint` of `bartizan-verify` takes it.
+fn keep(client: &Client, file: Option<&Path>) -> Result<Answer, Failure> {
+    let head: Head = client.get(&["ledger", "head"], &[])?;
+    let note = head.note.ok_or_else(|| {
+        Failure::new(Class::NotFound, "the ledger has no entry yet").hint("the first follows the first change")
+    })?;
+    let Some(file) = file.filter(|file| *file != Path::new("-")) else {
+        write_out(&note)?;
+        return Ok(Answer::Answered);
+    };
+    std::fs::write(file, &note)
+        .map_err(|error| Failure::invalid(format_args!("can't write {}: {error}", file.display())))?;
+    crate::up::summary::say(&format!("the checkpoint of {} entries in {}", head.size, file.display()));
     Ok(Answer::Answered)
 }
 

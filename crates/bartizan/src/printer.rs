@@ -75,6 +75,11 @@ fn csv(rows: &Rows) -> Result<String, Failure> {
     String::from_utf8(bytes).map_err(Failure::unavailable)
 }
 
+/// A number with its noun: `1 alert`, `2 alerts`.
+pub(crate) fn count(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
 /// Cells come from hosts and feeds: control characters would drive the reader's terminal.
 pub(crate) fn printable(cell: &str) -> String {
     cell.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()

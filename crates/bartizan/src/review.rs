@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::client::Client;
 use crate::exit::{Answer, Failure};
-use crate::printer::{Format, Printer, Rows};
+use crate::printer::{Format, Printer, Rows, count};
 
 /// Review baselines: list when each is due, look at one, say what is to become of it.
 #[derive(Debug, Args)]
@@ -154,6 +154,10 @@ fn described(review: &Described) -> Rows {
         ("alerts since", review.caught.to_string()),
         ("accepted", review.accepted.len().to_string()),
     ];
+    if review.without_verdict > 0 {
+        let rules = count(review.without_verdict, "rule", "rules");
+        rows.push(("without a verdict", format!("{rules}: not applicable, or not judged yet")));
+    }
     if let Some(last) = &row.last {
         rows.push(("last review", format!("{} at {}", last.word, last.at)));
     }

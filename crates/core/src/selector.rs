@@ -149,6 +149,13 @@ impl Operator {
     }
 }
 
+/// What is wrong with a pattern, in one line: the lines before draw it, with what we put around it.
+fn why(error: &regex::Error) -> String {
+    let text = error.to_string();
+    let last = text.lines().last().unwrap_or_default();
+    last.strip_prefix("error: ").unwrap_or(last).to_owned()
+}
+
 impl FromStr for Matcher {
     type Err = Error;
 
@@ -175,7 +182,7 @@ impl FromStr for Matcher {
                 regex::RegexBuilder::new(&format!("^(?:{value})$"))
                     .size_limit(PATTERN_BYTES_LIMIT)
                     .build()
-                    .map_err(|error| Error::Pattern { matcher: text.to_owned(), why: error.to_string() })?,
+                    .map_err(|error| Error::Pattern { matcher: text.to_owned(), why: why(&error) })?,
             ),
             Operator::Equal | Operator::NotEqual => None,
         };

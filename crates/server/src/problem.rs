@@ -130,7 +130,7 @@ impl<S: Send + Sync, T: serde::de::DeserializeOwned> FromRequest<S> for Body<T> 
                     StatusCode::PAYLOAD_TOO_LARGE => Class::Limit,
                     _ => Class::Invalid,
                 };
-                Err(Problem::new(class, rejection.body_text()))
+                Err(Problem::new(class, told(&rejection.body_text())))
             }
         }
     }
@@ -146,8 +146,45 @@ impl<S: Send + Sync, T: serde::de::DeserializeOwned> FromRequestParts<S> for Que
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         match axum::extract::Query::<T>::from_request_parts(parts, state).await {
             Ok(axum::extract::Query(query)) => Ok(Query(query)),
-            Err(rejection) => Err(Problem::new(Class::Invalid, rejection.body_text())),
+            Err(rejection) => Err(Problem::new(Class::Invalid, told(&rejection.body_text()))),
         }
+    }
+}
+
+/// How the framework begins what it says of a request that makes no sense.
+const PREFIXES: [&str; 3] = [
+    "Failed to deserialize the JSON body into the target type: ",
+    "Failed to deserialize query string: ",
+    "Failed to parse the request body as JSON: ",
+];
+
+/// Our types, and what they are to whoever writes a request.
+const TYPES: [(&str, &str); 9] = [
+    ("expected u64", "expected a whole number"),
+    ("expected u32", "expected a whole number"),
+    ("expected u16", "expected a whole number"),
+    ("expected usize", "expected a whole number"),
+    ("expected i64", "expected a whole number"),
+    ("expected f64", "expected a number"),
+    ("expected a sequence", "expected a list"),
+    ("expected a map", "expected an object"),
+    ("expected a boolean", "expected true or false"),
+];
+
+/// What is wrong with a request, in the words of its field: neither the framework's nor our types'.
+fn told(text: &str) -> String {
+    let Some(inner) = PREFIXES.iter().find_map(|prefix| text.strip_prefix(prefix)) else {
+        return text.to_owned();
+    };
+    // The body may have been written by a program, as one line: its columns say nothing to a person.
+    let inner = inner.rsplit_once(" at line ").map_or(inner, |(inner, _)| inner);
+    let mut inner = TYPES.iter().fold(inner.to_owned(), |text, (ours, theirs)| text.replace(ours, theirs));
+    if let Some((before, _)) = inner.split_once("expected struct ") {
+        inner = format!("{before}expected an object");
+    }
+    match inner.split_once(": ") {
+        Some((field, what)) if !field.is_empty() && !field.contains(' ') => format!("`{field}`: {what}"),
+        _ => inner,
     }
 }
 
@@ -165,5 +202,24 @@ impl IntoResponse for Problem {
         // The console draws it as a page for whoever asks for one.
         response.extensions_mut().insert(told);
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_that_makes_no_sense_is_told_by_its_field_and_without_our_types() {
+        let json = "Failed to deserialize the JSON body into the target type: ";
+        for (text, expected) in [
+            ("lasts: `99y` is not a duration: write it like 90d at line 1 column 60", "`lasts`: `99y` is not a duration: write it like 90d"),
+            ("matchers[0]: the pattern in `service=~(` can't be read: unclosed group at line 1 column 9", "`matchers[0]`: the pattern in `service=~(` can't be read: unclosed group"),
+            ("missing field `reason` at line 1 column 2", "missing field `reason`"),
+            ("limit: invalid type: string \"x\", expected usize at line 1 column 2", "`limit`: invalid type: string \"x\", expected a whole number"),
+            ("assets[0]: invalid type: integer `1`, expected struct Declared at line 1 column 2", "`assets[0]`: invalid type: integer `1`, expected an object"),
+        ] {
+            assert_eq!(told(&format!("{json}{text}")), expected);
+        }
     }
 }

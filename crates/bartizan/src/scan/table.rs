@@ -6,7 +6,7 @@ use bartizan_core::vulnerability::matching::{FixState, Verdict};
 
 use super::Answer;
 use super::finding::Finding;
-use crate::printer::{Rows, printable, table};
+use crate::printer::{self, Rows, printable, table};
 
 /// Packages that are named of those that wait together.
 const NAMED: usize = 8;
@@ -58,9 +58,10 @@ pub(super) fn text(answer: &Answer) -> String {
         text.push('\n');
     }
     let place = printable(&answer.scanned.place);
-    let (packages, found) = (answer.scanned.packages, count(answer));
+    let packages = printer::count(answer.scanned.packages as u64, "package", "packages");
+    let found = count(answer);
     // Writing into a string does not fail.
-    let _ = writeln!(text, "{packages} packages in {place}: {found}\n\nACTIONS");
+    let _ = writeln!(text, "{packages} in {place}: {found}\n\nACTIONS");
     for action in &answer.actions {
         let where_from = if action.installable { "" } else { " (not seen in this host's repositories)" };
         let then = action.then.map(|then| format!(", then {then}")).unwrap_or_default();
@@ -97,5 +98,5 @@ fn count(answer: &Answer) -> String {
     let affected = answer.findings.iter().filter(|found| found.verdict == Verdict::Affected).count();
     let unknown = answer.findings.iter().filter(|found| matches!(found.verdict, Verdict::Unknown(_))).count();
     let beside = if unknown > 0 { format!(", and {unknown} that may be") } else { String::new() };
-    format!("{affected} findings{beside}")
+    format!("{}{beside}", printer::count(affected as u64, "finding", "findings"))
 }

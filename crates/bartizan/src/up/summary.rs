@@ -9,6 +9,7 @@ use bartizan_server::api::posture::{Posture, posture};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::exit::Failure;
+use crate::printer::count;
 
 /// How long changes gather before they are told: a line a second is as much as anybody reads.
 const GATHER: Duration = Duration::from_secs(1);
@@ -80,16 +81,44 @@ fn line(posture: &Posture) -> String {
         0 => "vulnerabilities unknown (no feed is imported)".to_owned(),
         // No host has told of its packages: nothing is known yet, which is not none.
         _ if !judged => "vulnerabilities not judged yet".to_owned(),
-        _ => format!("{} vulnerabilities ({} fixable)", posture.vulnerabilities, posture.fixable),
+        // Figures that grow while builds are judged would look like news.
+        _ if posture.builds_waiting > 0 => {
+            format!("vulnerabilities not judged yet ({} waiting)", count(posture.builds_waiting, "build", "builds"))
+        }
+        _ if posture.matches_waiting > 0 => "vulnerabilities not counted yet".to_owned(),
+        _ => format!(
+            "{} ({} fixable)",
+            count(posture.vulnerabilities, "vulnerability", "vulnerabilities"),
+            posture.fixable
+        ),
     };
     format!(
-        "{} {} · rules: {} met, {} not met, {} unknown · {vulnerabilities} · {} open alerts · ledger {}",
-        posture.assets,
-        if posture.assets == 1 { "asset" } else { "assets" },
+        "{} · rules: {} met, {} not met, {} unknown · {vulnerabilities} · {} · ledger {}",
+        count(posture.assets, "asset", "assets"),
         posture.met,
         posture.not_met,
         posture.unknown,
-        posture.open_alerts,
+        count(posture.open_alerts, "open alert", "open alerts"),
         posture.ledger
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vulnerabilities_are_not_counted_before_every_build_is_judged() {
+        let mut posture =
+            Posture { assets: 1, met: 3, feeds: 1, vulnerabilities: 80, fixable: 2, ..Posture::default() };
+        posture.builds_waiting = 200;
+        let said = |posture: &Posture| line(posture).split(" · ").nth(2).map(str::to_owned).unwrap();
+        assert_eq!(said(&posture), "vulnerabilities not judged yet (200 builds waiting)");
+        (posture.builds_waiting, posture.matches_waiting) = (0, 5);
+        assert_eq!(said(&posture), "vulnerabilities not counted yet");
+        posture.matches_waiting = 0;
+        assert_eq!(said(&posture), "80 vulnerabilities (2 fixable)");
+        (posture.vulnerabilities, posture.open_alerts) = (1, 1);
+        assert!(line(&posture).ends_with("1 vulnerability (2 fixable) · 1 open alert · ledger 0"));
+    }
 }

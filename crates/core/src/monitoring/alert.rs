@@ -107,7 +107,7 @@ pub enum Step {
 /// Why an act on an alert is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    #[error("the alert has ended; acknowledge one that is open")]
+    #[error("the alert has ended: nobody needs to do anything about it any more")]
     Ended,
     #[error("somebody acknowledged it already")]
     AlreadyAcknowledged,

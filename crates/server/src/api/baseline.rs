@@ -26,6 +26,9 @@ pub struct Row {
     pub environments: BTreeSet<String>,
     /// Over all rules and assets.
     pub verdicts: Verdicts,
+    /// Rules that have a verdict on no asset: not applicable there, or not judged yet. Agents withdraw a
+    /// verdict where a rule does not apply, so that which of the two it is stands in no report.
+    pub without_verdict: u64,
     pub rules: Vec<Rule>,
 }
 
@@ -62,6 +65,11 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 impl Verdicts {
+    /// Whether no asset has a verdict.
+    pub(crate) fn is_none(&self) -> bool {
+        self.met + self.not_met + self.unknown == 0
+    }
+
     pub(super) fn add(&mut self, other: Verdicts) {
         self.met += other.met;
         self.not_met += other.not_met;
@@ -88,6 +96,7 @@ pub(crate) async fn list(web: &Web) -> Result<List, Problem> {
             owner: document.owner,
             environments: BTreeSet::new(),
             verdicts: Verdicts::default(),
+            without_verdict: 0,
             rules: Vec::new(),
         });
         row.environments.insert(applied.environment);
@@ -97,6 +106,7 @@ pub(crate) async fn list(web: &Web) -> Result<List, Problem> {
             }
             let verdicts = counts.get(&(row.name.clone(), rule.id.clone())).copied().unwrap_or_default();
             row.verdicts.add(verdicts);
+            row.without_verdict += u64::from(verdicts.is_none());
             row.rules.push(Rule {
                 id: rule.id,
                 title: rule.title,

@@ -92,6 +92,9 @@ pub struct Described {
     pub differences: Vec<Difference>,
     /// What it finds now, over all rules and assets.
     pub verdicts: Verdicts,
+    /// Its rules that have a verdict on no asset: not applicable there, or not judged yet.
+    #[serde(default)]
+    pub without_verdict: u64,
     /// The alerts about its rules since the last review, as far back as alerts are listed.
     pub caught: usize,
     /// Risk acceptances that are open against its rules.
@@ -237,6 +240,12 @@ pub(crate) async fn describe(web: &Web, name: &str) -> Result<Described, Problem
     for ((_, _), counted) in super::baseline::counts(web).await?.iter().filter(|((own, _), _)| own == name) {
         verdicts.add(*counted);
     }
+    let without_verdict = match super::baseline::describe(web, name).await {
+        Ok(baseline) => baseline.without_verdict,
+        // Under review still, and applied nowhere any more.
+        Err(problem) if problem.class() == Class::NotFound => 0,
+        Err(problem) => return Err(problem),
+    };
     let since = review.last.as_ref().map_or(review.since, |last| last.at);
     let accepted = super::acceptance::list(web, false).await?.acceptances;
     let ours = |matcher: &String| matcher.contains(&format!("{name}/"));
@@ -244,6 +253,7 @@ pub(crate) async fn describe(web: &Web, name: &str) -> Result<Described, Problem
         row,
         differences,
         verdicts,
+        without_verdict,
         caught: caught(web, name, since).await?,
         accepted: accepted.into_iter().filter(|row| row.scope.iter().any(ours)).map(|row| row.id).collect(),
     })
