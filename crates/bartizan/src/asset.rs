@@ -194,7 +194,8 @@ fn shown(asset: &Described) -> Rows {
         say("no detection sees", source.clone());
     }
     let kinds = [("finding", &asset.findings), ("unknown", &asset.unknown_findings)];
-    for (field, finding) in kinds.into_iter().flat_map(|(field, all)| all.iter().map(move |one| (field, one))) {
+    for (field, finding) in kinds.into_iter().flat_map(|(field, all)| all.iter().map(move |one| (field, one)))
+    {
         let object = if finding.object.is_empty() { String::new() } else { format!(" {}", finding.object) };
         say(
             field,

@@ -268,11 +268,7 @@ fn judge_agents(assets: &[asset::Row]) -> Vec<Check> {
 }
 
 /// The first of them one by one, and how many there are more.
-fn some(
-    assets: &[&asset::Row],
-    trouble: &str,
-    check: impl Fn(&asset::Row) -> Check,
-) -> Vec<Check> {
+fn some(assets: &[&asset::Row], trouble: &str, check: impl Fn(&asset::Row) -> Check) -> Vec<Check> {
     let mut checks: Vec<Check> = assets.iter().take(AGENTS_TOLD).map(|asset| check(asset)).collect();
     if let more @ 1.. = assets.len().saturating_sub(AGENTS_TOLD) {
         checks.push(Check::warn("agents", format!("{more} more {trouble}"), "`bartizan asset list`"));
@@ -321,21 +317,29 @@ mod tests {
             unseen_sources: vec!["/var/log/auth.log: unseen".to_owned()],
             ..row("blind", "enrolled", Some(at), None)
         };
-        let assets =
-            [twin("one"), twin("two"), row("new", "enrolled", None, None), blind, row("switch", "declared", None, None)];
+        let assets = [
+            twin("one"),
+            twin("two"),
+            row("new", "enrolled", None, None),
+            blind,
+            row("switch", "declared", None, None),
+        ];
         let told = |check: &Check| {
             let action = check.action.clone().unwrap_or_default();
             format!("{} | {action}", check.says)
         };
         let told: Vec<String> = judge_agents(&assets).iter().map(told).collect();
-        assert_eq!(told, [
-            "1 of 4 heard of lately | ",
-            "twin (one) is absent: last heard of at 2026-01-31T09:30:00Z | look at its agent; if the host is gone, `bartizan asset retire one`",
-            "twin (two) is absent: last heard of at 2026-01-31T09:30:00Z | look at its agent; if the host is gone, `bartizan asset retire two`",
-            "new was never heard of | look at its agent; if the host is gone, `bartizan asset retire new`",
-            "blind: no detection sees /var/log/auth.log: unseen | let the agent read them, or accept that nothing is noticed there",
-            "1 declared asset runs no agent: everything about it is unknown | enrol a host where an agent can run: `bartizan enrolment create`",
-        ]);
+        assert_eq!(
+            told,
+            [
+                "1 of 4 heard of lately | ",
+                "twin (one) is absent: last heard of at 2026-01-31T09:30:00Z | look at its agent; if the host is gone, `bartizan asset retire one`",
+                "twin (two) is absent: last heard of at 2026-01-31T09:30:00Z | look at its agent; if the host is gone, `bartizan asset retire two`",
+                "new was never heard of | look at its agent; if the host is gone, `bartizan asset retire new`",
+                "blind: no detection sees /var/log/auth.log: unseen | let the agent read them, or accept that nothing is noticed there",
+                "1 declared asset runs no agent: everything about it is unknown | enrol a host where an agent can run: `bartizan enrolment create`",
+            ]
+        );
     }
 
     #[test]

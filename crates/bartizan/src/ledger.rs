@@ -159,7 +159,8 @@ fn download(
 fn keep(client: &Client, file: Option<&Path>) -> Result<Answer, Failure> {
     let head: Head = client.get(&["ledger", "head"], &[])?;
     let note = head.note.ok_or_else(|| {
-        Failure::new(Class::NotFound, "the ledger has no entry yet").hint("the first follows the first change")
+        Failure::new(Class::NotFound, "the ledger has no entry yet")
+            .hint("the first follows the first change")
     })?;
     let Some(file) = file.filter(|file| *file != Path::new("-")) else {
         write_out(&note)?;

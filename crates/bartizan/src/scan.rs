@@ -163,15 +163,7 @@ fn judge(
     }
     unknown.sort();
     unknown.dedup();
-    Ok(Answer {
-        scanned,
-        feeds: lines,
-        findings,
-        unknown,
-        tuples: inventory.tuples,
-        actions,
-        without_fix,
-    })
+    Ok(Answer { scanned, feeds: lines, findings, unknown, tuples: inventory.tuples, actions, without_fix })
 }
 
 fn print(answer: &Answer, format: Format, now: Timestamp) -> Result<(), Failure> {

@@ -285,12 +285,17 @@ fn components_without_a_package_url_are_counted_as_unknown_and_do_not_pass() {
     let nameless = r#"{"type": "library", "name": "openssl", "version": "3.0.1"}"#;
     let purl = "pkg:deb/debian/libtool1@1.2-3?arch=amd64&distro=debian-12&upstream=tool";
     let cyclonedx = |components: &str| {
-        format!(r#"{{"bomFormat": "CycloneDX", "components": [{{"type": "operating-system", "name": "debian"}}, {components}]}}"#)
+        format!(
+            r#"{{"bomFormat": "CycloneDX", "components": [{{"type": "operating-system", "name": "debian"}}, {components}]}}"#
+        )
     };
     bench.write("none.json", &cyclonedx(nameless));
     let mixed = format!(r#"{nameless}, {{"type": "library", "name": "libtool1", "purl": "{purl}"}}"#);
     bench.write("mixed.json", &cyclonedx(&mixed));
-    bench.write("none.spdx.json", r#"{"spdxVersion": "SPDX-2.3", "packages": [{"name": "openssl", "versionInfo": "3"}]}"#);
+    bench.write(
+        "none.spdx.json",
+        r#"{"spdxVersion": "SPDX-2.3", "packages": [{"name": "openssl", "versionInfo": "3"}]}"#,
+    );
     bench.write("empty.json", r#"{"bomFormat": "CycloneDX", "components": []}"#);
     let scan = |file: &str, more: &[&str]| {
         let words = ["scan", "sbom", file, "--feeds", "raw"];
@@ -306,7 +311,10 @@ fn components_without_a_package_url_are_counted_as_unknown_and_do_not_pass() {
         let output = scan(file, &["-o", "json"]);
         let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
         let unknown = answer.get("unknown").unwrap().as_array().unwrap();
-        assert!(unknown.iter().any(|unknown| unknown.get("problem").unwrap() == problem), "{file}: {unknown:?}");
+        assert!(
+            unknown.iter().any(|unknown| unknown.get("problem").unwrap() == problem),
+            "{file}: {unknown:?}"
+        );
     }
     for (file, code) in [("none.json", 4), ("none.spdx.json", 4), ("empty.json", 4), ("mixed.json", 1)] {
         assert_eq!(scan(file, &["--fail-on", "low"]).status.code(), Some(code), "{file}");

@@ -213,11 +213,23 @@ mod tests {
     fn a_request_that_makes_no_sense_is_told_by_its_field_and_without_our_types() {
         let json = "Failed to deserialize the JSON body into the target type: ";
         for (text, expected) in [
-            ("lasts: `99y` is not a duration: write it like 90d at line 1 column 60", "`lasts`: `99y` is not a duration: write it like 90d"),
-            ("matchers[0]: the pattern in `service=~(` can't be read: unclosed group at line 1 column 9", "`matchers[0]`: the pattern in `service=~(` can't be read: unclosed group"),
+            (
+                "lasts: `99y` is not a duration: write it like 90d at line 1 column 60",
+                "`lasts`: `99y` is not a duration: write it like 90d",
+            ),
+            (
+                "matchers[0]: the pattern in `service=~(` can't be read: unclosed group at line 1 column 9",
+                "`matchers[0]`: the pattern in `service=~(` can't be read: unclosed group",
+            ),
             ("missing field `reason` at line 1 column 2", "missing field `reason`"),
-            ("limit: invalid type: string \"x\", expected usize at line 1 column 2", "`limit`: invalid type: string \"x\", expected a whole number"),
-            ("assets[0]: invalid type: integer `1`, expected struct Declared at line 1 column 2", "`assets[0]`: invalid type: integer `1`, expected an object"),
+            (
+                "limit: invalid type: string \"x\", expected usize at line 1 column 2",
+                "`limit`: invalid type: string \"x\", expected a whole number",
+            ),
+            (
+                "assets[0]: invalid type: integer `1`, expected struct Declared at line 1 column 2",
+                "`assets[0]`: invalid type: integer `1`, expected an object",
+            ),
         ] {
             assert_eq!(told(&format!("{json}{text}")), expected);
         }

@@ -260,7 +260,8 @@ pub(super) fn purl(tuple: &Tuple) -> Option<String> {
     purl.with_version(version.to_owned()).ok()?;
     let upstream = match tuple.manager {
         PackageManager::Rpm => {
-            let version = tuple.source_version.split_once(':').map_or(tuple.source_version.as_str(), |(_, v)| v);
+            let version =
+                tuple.source_version.split_once(':').map_or(tuple.source_version.as_str(), |(_, v)| v);
             Some(format!("{}-{version}.src.rpm", tuple.source))
         }
         _ if tuple.source_version != tuple.version => {

@@ -83,7 +83,10 @@ fn line(posture: &Posture) -> String {
         _ if !judged => "vulnerabilities not judged yet".to_owned(),
         // Figures that grow while builds are judged would look like news.
         _ if posture.builds_waiting > 0 => {
-            format!("vulnerabilities not judged yet ({} waiting)", count(posture.builds_waiting, "build", "builds"))
+            format!(
+                "vulnerabilities not judged yet ({} waiting)",
+                count(posture.builds_waiting, "build", "builds")
+            )
         }
         _ if posture.matches_waiting > 0 => "vulnerabilities not counted yet".to_owned(),
         _ => format!(

@@ -152,7 +152,10 @@ pub(crate) async fn of_asset(web: &Web, asset: &Asset) -> Result<Vec<Finding>, P
     }
     found.extend(vulnerabilities(web, asset, record.present().collect()).await?);
     found.sort_by(|(a, x), (b, y)| {
-        presumed(*b).cmp(&presumed(*a)).then_with(|| x.kind.cmp(&y.kind)).then_with(|| x.subject.cmp(&y.subject))
+        presumed(*b)
+            .cmp(&presumed(*a))
+            .then_with(|| x.kind.cmp(&y.kind))
+            .then_with(|| x.subject.cmp(&y.subject))
     });
     let mut findings: Vec<Finding> = found.into_iter().map(|(_, finding)| finding).collect();
     Overlay::read(web).await?.mark(asset, &mut findings);

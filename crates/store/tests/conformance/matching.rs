@@ -10,7 +10,12 @@ use bartizan_store::report::{Outcome, Report};
 
 use crate::suite::{builds, commit, enrol, later, report, secret, tuple};
 
-pub(crate) fn found(vulnerability: &str, source: &str, verdict: Verdict, severity: impl Into<Option<Severity>>) -> Match {
+pub(crate) fn found(
+    vulnerability: &str,
+    source: &str,
+    verdict: Verdict,
+    severity: impl Into<Option<Severity>>,
+) -> Match {
     let rating =
         |rating| Rating { rating, score_tenths: None, vector: None, version: None, source: "t".to_owned() };
     Match {
