@@ -50,6 +50,8 @@ pub(crate) async fn a_section_that_nobody_has_is_swept_and_another_stays(store: 
     // What was swept is there again when somebody tells it.
     commit(&store, Report { sections: vec![old.clone()], ..report(&asset, 3, &[]) }).await;
     assert_eq!(store.asset_section(asset.number, "os").await.unwrap(), old.body);
+    let shared = store.shared_section(&[asset.number, 77], "os").await.unwrap();
+    assert_eq!(shared, [(vec![asset.number], old.body.unwrap())]);
 }
 
 pub(crate) async fn old_signals_go_when_their_alert_has_ended(store: Store) {
