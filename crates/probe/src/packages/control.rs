@@ -145,41 +145,18 @@ fn is_blank(line: &[u8]) -> bool {
     line.iter().all(u8::is_ascii_whitespace)
 }
 
-/// How many bytes are compared at once.
-const LANES: usize = 64;
-
 /// The whole lines before the first that begins with white space, and how many they are.
 fn lines_of_text(bytes: &[u8]) -> (&[u8], u64) {
-    let is_end = |byte: u8, after: u8| byte == b'\n' && after <= b' ';
-    if bytes.first().is_none_or(|byte| *byte <= b' ') {
-        return (&[], 0);
-    }
-    let (blocks, _) = bytes.as_chunks::<LANES>();
-    let (after, _) = bytes.get(1..).unwrap_or_default().as_chunks::<LANES>();
-    let (mut start, mut lines) = (0, 0_u64);
-    for (block, after) in blocks.iter().zip(after) {
-        let mut hit = false;
-        let mut count = 0_u8;
-        for (byte, after) in block.iter().zip(after) {
-            hit |= is_end(*byte, *after);
-            count = count.wrapping_add(u8::from(*byte == b'\n'));
+    let (mut length, mut lines) = (0, 0_u64);
+    if bytes.first().is_some_and(|byte| *byte > b' ') {
+        for end in memchr::memchr_iter(b'\n', bytes) {
+            (length, lines) = (end + 1, lines + 1);
+            if bytes.get(length).is_some_and(|after| *after <= b' ') {
+                break;
+            }
         }
-        if hit {
-            break;
-        }
-        lines += u64::from(count);
-        start += LANES;
     }
-    let rest = bytes.get(start..).unwrap_or_default();
-    let after = rest.iter().skip(1);
-    let end = rest.iter().zip(after).position(|(byte, after)| is_end(*byte, *after));
-    let within = bytes.get(..end.map_or(bytes.len(), |end| start + end + 1)).unwrap_or_default();
-    let length = within.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
-    // A line that is cut off has no end, so none of it was counted.
-    let run = within.get(..length).unwrap_or_default();
-    let tail = run.get(start..).unwrap_or_default();
-    lines += tail.iter().filter(|byte| **byte == b'\n').count() as u64;
-    (run, lines)
+    (bytes.get(..length).unwrap_or_default(), lines)
 }
 
 #[cfg(test)]
