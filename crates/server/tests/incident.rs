@@ -152,6 +152,13 @@ impl House {
 }
 
 impl Caller {
+    /// What the overview shows of what needs a human now.
+    async fn overview(&self) -> String {
+        let url = self.base.trim_end_matches("api/v1");
+        let asked = self.client.get(url).header("Accept", "text/html").bearer_auth(&self.token);
+        asked.send().await.unwrap().text().await.unwrap()
+    }
+
     async fn get(&self, path: &str) -> Value {
         let asked = self.client.get(format!("{}{path}", self.base)).bearer_auth(&self.token).send().await;
         let answer = asked.unwrap();
@@ -184,12 +191,14 @@ async fn an_alert_opens_an_incident_that_people_walk_to_its_end() {
     assert_eq!(auditor.get("/incidents").await["incidents"][0]["stage"], "detect");
     let (status, _) = responder.post(&format!("{path}/advance"), json!({"stage": "stabilise"})).await;
     assert_eq!(status, 409, "no stage is left out");
+    assert!(auditor.overview().await.contains("nobody acknowledged it"));
     let (status, _) = auditor.post(&format!("{path}/acknowledge"), json!({})).await;
     assert_eq!(status, 403);
     assert_eq!(responder.post(&format!("{path}/acknowledge"), json!({})).await.0, 200);
     let alerts = house.app.web.store.alerts(true, 10).await.unwrap();
     assert!(alerts.iter().all(|alert| alert.acknowledged.is_some()), "who works on it works on its alerts");
     assert_eq!(responder.post(&format!("{path}/acknowledge"), json!({})).await.0, 409, "it is somebody's");
+    assert!(!auditor.overview().await.contains("nobody acknowledged it"));
     for stage in ["assess", "diagnose", "stabilise", "diagnose", "stabilise"] {
         let (status, answer) = responder.post(&format!("{path}/advance"), json!({"stage": stage})).await;
         assert_eq!((status, &answer["state"]), (200, &json!("accepted")), "{stage}: {answer}");

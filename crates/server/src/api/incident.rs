@@ -315,6 +315,19 @@ pub(crate) async fn list(web: &Web, all: bool) -> Result<List, Problem> {
     Ok(List { incidents: rows })
 }
 
+/// Open incidents that nobody acknowledged, the worst first: at most `limit`, and how many more there are.
+pub(crate) async fn waiting(web: &Web, limit: usize) -> Result<(Vec<Row>, usize), Problem> {
+    let mut waiting = web.store.incidents(true, PAGE_LIMIT).await?;
+    waiting.retain(|incident| incident.acknowledged_at.is_none());
+    waiting.sort_by_key(|incident| std::cmp::Reverse(incident.rating.level()));
+    let more = waiting.len().saturating_sub(limit);
+    let mut rows = Vec::new();
+    for incident in waiting.iter().take(limit) {
+        rows.push(row(web, incident).await?);
+    }
+    Ok((rows, more))
+}
+
 /// One incident with its timeline; of a very long one, the beginning.
 pub(crate) async fn describe(web: &Web, asked: &str) -> Result<Described, Problem> {
     let not_found = || Problem::not_found("incident", asked);

@@ -15,11 +15,12 @@ use crate::api;
 use crate::api::alert;
 use crate::api::asset::Verdicts;
 use crate::api::feed;
+use crate::api::incident;
 use crate::api::posture::Posture;
 use crate::auth::READERS;
 use crate::web::{Route, Web};
 
-/// The most alerts that the overview lists; the others are a link away.
+/// The most alerts that the overview lists, and the most incidents; the others are a link away.
 const ALERTS_LIMIT: usize = 8;
 
 /// How many days of alerts are drawn.
@@ -31,6 +32,9 @@ struct Part {
     now: Now,
     posture: Posture,
     share: Share,
+    /// Incidents that nobody acknowledged.
+    incidents: Vec<incident::Row>,
+    more_incidents: u64,
     alerts: Vec<alert::Row>,
     /// Unacknowledged alerts that are not listed.
     more: usize,
@@ -59,6 +63,7 @@ impl Part {
 
     fn quiet(&self) -> bool {
         self.alerts.is_empty()
+            && self.incidents.is_empty()
             && self.posture.unknown == 0
             && self.posture.assets_unknown == 0
             && self.posture.feeds > 0
@@ -92,8 +97,11 @@ async fn overview(State(web): State<Web>, asked: Asked) -> Answer {
     alerts.truncate(ALERTS_LIMIT);
     let verdicts = Verdicts { met: posture.met, not_met: posture.not_met, unknown: posture.unknown };
     let over = api::trend::trend(&web, None).await?;
+    let (incidents, more_incidents) = incident::waiting(&web, ALERTS_LIMIT).await?;
     let part = Part {
         now: asked.now,
+        incidents,
+        more_incidents: more_incidents as u64,
         share: chart::share(&verdicts),
         posture,
         alerts,
