@@ -370,7 +370,7 @@ fn the_ledger_is_exported_and_verified_and_what_is_altered_is_not() {
     let (_, path) = house.file("documents.yaml", client::house::BASELINE);
     house.json(&["apply", "-f", &path]);
     // The person, the document, and the review that its baseline got.
-    house.until_logged(3);
+    house.until_logged(4);
     let bundle = house.path("ledger.bundle");
     assert!(house.run(&["ledger", "export", &bundle]).status.success());
     frozen!("ledger_show", house.shown(&["ledger", "show"]));
@@ -391,13 +391,13 @@ fn one_entry_is_proved_against_a_checkpoint_and_an_altered_proof_is_not() {
     let house = House::start();
     let (_, path) = house.file("documents.yaml", client::house::BASELINE);
     house.json(&["apply", "-f", &path]);
-    house.until_logged(3);
+    house.until_logged(4);
     let head = house.json(&["ledger", "show"])["head"].clone();
     let (_, checkpoint) = house.file("checkpoint", head["note"].as_str().unwrap());
     std::fs::write(house.path("documents.yaml"), client::house::BASELINE.replace("Marked hosts", "Marked"))
         .unwrap();
     house.json(&["apply", "-f", &path]);
-    house.until_logged(head["size"].as_u64().unwrap() + 1);
+    house.until_logged(head["size"].as_u64().unwrap() + 2);
     let bundle = house.path("entry.bundle");
     let made = house.run(&["ledger", "prove", "0", &bundle, "--checkpoint", &checkpoint]);
     assert!(made.status.success(), "{made:?}");

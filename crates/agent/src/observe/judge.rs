@@ -252,6 +252,7 @@ spec:
     #[test]
     fn every_rule_has_its_turn_though_nothing_seems_to_change() {
         let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("etc")).unwrap();
         let mut judge = Judge::new(Root::at(folder.path()).unwrap());
         judge.assign(baselines(), Timestamp::from_millis(0));
         assert_eq!(judge.look(Timestamp::from_millis(299_000)).gone.len(), 0);
