@@ -21,6 +21,9 @@ const CHROMEDRIVER: &str = "/usr/bin/chromedriver";
 /// What the driver says when it answers; the port follows.
 const STARTED: &str = "started successfully on port ";
 
+/// What a driver says of an element that a page has replaced since it was found, or is about to.
+const DRAWN_ANEW: [&str; 2] = ["stale element reference", "element not interactable"];
+
 /// How often something is tried on what is drawn anew meanwhile.
 const TRIES: usize = 5;
 
@@ -191,7 +194,7 @@ impl Browser {
         for _ in 1..TRIES {
             let element = self.element(xpath).await?;
             match self.post(&format!("/element/{element}/{act}"), body.clone()).await {
-                Err(fault) if fault.0.contains("stale element reference") => {}
+                Err(fault) if DRAWN_ANEW.iter().any(|words| fault.0.contains(words)) => {}
                 done => return done.map(drop),
             }
         }
