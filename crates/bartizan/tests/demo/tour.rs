@@ -72,6 +72,11 @@ impl Tour {
 
     /// The change's page, as it looks at the way to one environment.
     async fn toward(&self, target: &str) {
+        // Whoever was switched a moment ago may see the page's head before the rest of it.
+        let there = format!(
+            "[...document.querySelectorAll('.switch a')].some(link => link.innerText === '{target}')"
+        );
+        self.browser.until(&there).await.unwrap();
         self.browser.click(&format!("//p[@class='switch']/a[text()='{target}']")).await.unwrap();
         self.browser.until(&format!("location.search === '?target={target}'")).await.unwrap();
         self.browser.says(&format!("On the way to {target}")).await.unwrap();
