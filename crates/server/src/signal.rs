@@ -1,6 +1,7 @@
-//! Signals that the server itself notices about an asset.
+//! Signals that the server itself notices, about an asset or about an environment.
 
 use bartizan_core::asset::Asset;
+use bartizan_core::id::AssetId;
 use bartizan_core::monitoring::signal::{Kind, Signal, State};
 use bartizan_core::severity::Severity;
 use bartizan_core::time::Timestamp;
@@ -18,6 +19,28 @@ pub(crate) fn own_signal(asset: &Asset, kind: Kind, subject: &str, summary: Stri
         state: State::Firing,
         severity: Severity::High,
         labels: asset.labels(),
+        summary,
+        at,
+        backlog: false,
+    }
+}
+
+/// A signal about how something of an environment stands that is on no asset: `object` is what it is about.
+pub(crate) fn environment_signal(
+    environment: &str,
+    (subject, object): (&str, &str),
+    state: State,
+    summary: String,
+    at: Timestamp,
+) -> Signal {
+    Signal {
+        kind: Kind::Health,
+        subject: subject.to_owned(),
+        asset: AssetId::mint(Timestamp::from_millis(0), [0; 10]),
+        object: object.to_owned(),
+        state,
+        severity: Severity::High,
+        labels: [("environment".to_owned(), environment.to_owned())].into(),
         summary,
         at,
         backlog: false,

@@ -1,14 +1,13 @@
 //! Receivers that can't be reached are told of: a page that nobody got must not pass for one that somebody did.
 
-use bartizan_core::id::AssetId;
 use bartizan_core::monitoring::alert::{Group, Member};
-use bartizan_core::monitoring::signal::{Kind, Signal, State};
-use bartizan_core::severity::Severity;
+use bartizan_core::monitoring::signal::{Signal, State};
 use bartizan_core::time::Timestamp;
 use bartizan_store::notification::Notification;
 use bartizan_store::signal::NO_ASSET;
 
 use super::super::{Context, Error};
+use crate::signal::environment_signal;
 
 /// From which failed attempt at one notification on its receiver counts as out of reach: half a minute after
 /// the first. One attempt alone is weather.
@@ -52,17 +51,5 @@ fn signal(environment: &str, receiver: &str, problem: Option<&str>, at: Timestam
         ),
         None => (State::Resolved, format!("{receiver} of {environment} gets notifications")),
     };
-    Signal {
-        kind: Kind::Health,
-        subject: "delivery".to_owned(),
-        // It is on no asset: the receiver stands in its place.
-        asset: AssetId::mint(Timestamp::from_millis(0), [0; 10]),
-        object: receiver.to_owned(),
-        state,
-        severity: Severity::High,
-        labels: [("environment".to_owned(), environment.to_owned())].into(),
-        summary,
-        at,
-        backlog: false,
-    }
+    environment_signal(environment, ("delivery", receiver), state, summary, at)
 }

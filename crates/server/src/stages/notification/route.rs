@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bartizan_core::id::AssetId;
-use bartizan_core::monitoring::signal::{Kind, Signal, State};
-use bartizan_core::severity::Severity;
+use bartizan_core::monitoring::signal::{Signal, State};
 use bartizan_core::time::Timestamp;
 use bartizan_store::signal::NO_ASSET;
 
 use super::super::{Context, Error};
+use crate::signal::environment_signal;
 
 /// How each route was found to be, by environment and name, as this replica told it last.
 pub(crate) type Told = Arc<Mutex<BTreeMap<(String, String), Option<String>>>>;
@@ -51,17 +50,5 @@ fn signal(environment: &str, route: &str, problem: Option<&str>, at: Timestamp) 
         ),
         None => (State::Resolved, format!("the route {route} of {environment} can be read")),
     };
-    Signal {
-        kind: Kind::Health,
-        subject: "route".to_owned(),
-        // It is on no asset: the route stands in its place.
-        asset: AssetId::mint(Timestamp::from_millis(0), [0; 10]),
-        object: route.to_owned(),
-        state,
-        severity: Severity::High,
-        labels: [("environment".to_owned(), environment.to_owned())].into(),
-        summary,
-        at,
-        backlog: false,
-    }
+    environment_signal(environment, ("route", route), state, summary, at)
 }
