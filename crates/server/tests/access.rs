@@ -1,11 +1,13 @@
-//! Who may act on what, and that what somebody did bears their name.
+//! Who may act on what, that what somebody did bears their name, and that a stranger is not waited for.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::time::Duration;
 
+use axum::body::Bytes;
 use bartizan_core::document;
 use bartizan_ledger::entry::Body;
 use bartizan_server::api::document::apply_documents;
+use futures::StreamExt as _;
 use serde_json::{Value, json};
 
 #[path = "change/team.rs"]
@@ -134,5 +136,33 @@ async fn a_rule_is_told_in_the_words_of_the_highest_environment_that_has_its_che
     }
     let list = team.get(READER, "/api/v1/baselines").await;
     assert_eq!(list["baselines"][0]["rules"][0]["title"], "No forwarding", "{list}");
+    team.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_body_of_a_stranger_is_waited_for_beyond_a_few_kilobytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let team = Team::start(folder.path(), now).await;
+    let app = &team.app;
+    let authority = reqwest::Certificate::from_pem(app.authority().as_bytes()).unwrap();
+    let http = reqwest::Client::builder().add_root_certificate(authority).build().unwrap();
+    let table = [
+        (format!("https://{}/agent/v1/reports", app.agents()), 401),
+        (format!("https://{}/agent/v1/heartbeat", app.agents()), 401),
+        (format!("https://{}/api/v1/alerts/x/close", app.people()), 401),
+        (format!("https://{}/api/v1/session", app.people()), 413),
+        (format!("https://{}/sign-in", app.people()), 413),
+    ];
+    for (url, status) in table {
+        // A megabyte that comes, and an end that never does.
+        let sent =
+            futures::stream::iter(0..16).map(|_| Ok::<_, std::io::Error>(Bytes::from(vec![b'x'; 1 << 16])));
+        let body = reqwest::Body::wrap_stream(sent.chain(futures::stream::pending()));
+        let kind =
+            if url.ends_with("sign-in") { "application/x-www-form-urlencoded" } else { "application/json" };
+        let asked = http.post(&url).header("Content-Type", kind).body(body).send();
+        let answer = tokio::time::timeout(LIMIT, asked).await;
+        assert_eq!(answer.expect("nobody waits for the rest").unwrap().status(), status, "{url}");
+    }
     team.app.stop().await;
 }

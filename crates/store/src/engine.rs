@@ -295,7 +295,7 @@ impl Transaction {
         }
     }
 
-    fn reading(&self) -> Reading<'_, DatabaseTransaction> {
+    pub(crate) fn reading(&self) -> Reading<'_, DatabaseTransaction> {
         Reading { connection: &self.inner, doing: self.doing }
     }
 

@@ -7,9 +7,10 @@ use bartizan_core::digest::Digest;
 use bartizan_core::posture::TupleNumber;
 use bartizan_core::vulnerability::affected::Release;
 use bartizan_core::vulnerability::matching::Tuple;
+use sea_orm::ConnectionTrait;
 
 use crate::Store;
-use crate::engine::{Error, Row, Transaction, bytes, json, places};
+use crate::engine::{Error, Reading, Row, Transaction, bytes, json, places};
 use crate::log::Log;
 use crate::numbers::{Numbered, Remembered};
 
@@ -82,35 +83,27 @@ impl Transaction {
         by_key.extend(fresh.iter().copied());
         Ok(Numbered { by_key, fresh })
     }
+}
 
-    /// Tuples by their numbers; those that don't exist are left out.
-    pub(crate) async fn tuples_by_number(
-        &self,
-        numbers: &[TupleNumber],
-    ) -> Result<BTreeMap<TupleNumber, Tuple>, Error> {
-        let mut found = BTreeMap::new();
-        for batch in numbers.chunks(BATCH) {
-            let sql = format!("SELECT id, body FROM tuple WHERE id IN {}", places(1, batch.len()));
-            for row in self.all(&sql, batch.iter().map(|number| i64::from(*number).into())).await? {
-                found.insert(row.number(0)?, row.json(1, "a tuple")?);
-            }
+/// Tuples by their numbers, as a store or one of its transactions sees them.
+pub(crate) async fn by_number<C: ConnectionTrait>(
+    reading: Reading<'_, C>,
+    numbers: &[TupleNumber],
+) -> Result<BTreeMap<TupleNumber, Tuple>, Error> {
+    let mut found = BTreeMap::new();
+    for batch in numbers.chunks(BATCH) {
+        let sql = format!("SELECT id, body FROM tuple WHERE id IN {}", places(1, batch.len()));
+        for row in reading.all(&sql, batch.iter().map(|number| i64::from(*number).into())).await? {
+            found.insert(row.number(0)?, row.json(1, "a tuple")?);
         }
-        Ok(found)
     }
+    Ok(found)
 }
 
 impl Store {
     /// Tuples by their numbers; those that don't exist are left out.
     pub async fn tuples(&self, numbers: &[TupleNumber]) -> Result<BTreeMap<TupleNumber, Tuple>, Error> {
-        let reading = self.reading("read tuples");
-        let mut found = BTreeMap::new();
-        for batch in numbers.chunks(BATCH) {
-            let sql = format!("SELECT id, body FROM tuple WHERE id IN {}", places(1, batch.len()));
-            for row in reading.all(&sql, batch.iter().map(|number| i64::from(*number).into())).await? {
-                found.insert(row.number(0)?, row.json(1, "a tuple")?);
-            }
-        }
-        Ok(found)
+        by_number(self.reading("read tuples"), numbers).await
     }
 
     /// Tuples from a number on, in their order.

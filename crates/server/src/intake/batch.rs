@@ -134,3 +134,47 @@ where
     let problem = Problem::new(Class::Unavailable, "other replicas were quicker each time; send it again");
     Err(Failed { problem, is_of_content: false })
 }
+
+#[cfg(test)]
+mod tests {
+    use bartizan_store::Error;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn one_whose_content_fails_does_not_fail_those_beside_it() {
+        let broken = |all: &[u32]| all.contains(&13);
+        let work = move |all: Arc<Vec<u32>>| async move {
+            if broken(&all) {
+                return Err(Error::Corrupt { what: "a report", problem: "thirteen".to_owned() });
+            }
+            // Each is told how many were committed with it.
+            Ok(vec![all.len(); all.len()])
+        };
+        let tasks = Tasks::default();
+        let batcher = Batcher::start("test", 8, work, &tasks).await;
+        let good = tokio::join!(batcher.commit(1), batcher.commit(2));
+        assert_eq!((good.0.unwrap(), good.1.unwrap()), (2, 2), "what comes together is one batch");
+        let (one, broken, two) = tokio::join!(batcher.commit(1), batcher.commit(13), batcher.commit(2));
+        assert_eq!((one.unwrap(), two.unwrap()), (1, 1), "they are committed one by one");
+        assert!(broken.is_err());
+        assert!(batcher.commit(13).await.is_err(), "alone it is tried once");
+        tasks.stop().await;
+    }
+
+    #[tokio::test]
+    async fn where_nobody_reaches_the_store_none_is_tried_by_itself() {
+        let tries = Arc::new(std::sync::atomic::AtomicU32::new(0));
+        let counted = Arc::clone(&tries);
+        let work = move |_: Arc<Vec<u32>>| {
+            counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            async { Err::<Vec<usize>, _>(Error::NotDurable("off".to_owned())) }
+        };
+        let tasks = Tasks::default();
+        let batcher = Batcher::start("test", 8, work, &tasks).await;
+        let (one, two) = tokio::join!(batcher.commit(1), batcher.commit(2));
+        assert!(one.is_err() && two.is_err());
+        assert_eq!(tries.load(std::sync::atomic::Ordering::SeqCst), 1);
+        tasks.stop().await;
+    }
+}

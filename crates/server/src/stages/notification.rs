@@ -119,12 +119,17 @@ async fn claim(
 
 async fn send(context: &Context, attempt: Notification) -> Result<(), Error> {
     let outcome = match message(context, &attempt).await? {
-        Ok((receiver, message)) => by_every_way(context, &attempt, &receiver, &message).await?,
+        Ok((receiver, message)) => {
+            let outcome = by_every_way(context, &attempt, &receiver, &message).await?;
+            // Before it is written: what a crash cuts off here is attempted, and told, again.
+            let problem = outcome.as_ref().err().map(String::as_str);
+            delivery::tell(context, &attempt, problem, context.ambient.now()).await?;
+            outcome
+        }
+        // Whoever is no receiver any more is not out of reach.
         Err(problem) => Err(problem),
     };
     let now = context.ambient.now();
-    // Before it is written: what a crash cuts off here is attempted, and told, again.
-    delivery::tell(context, &attempt, outcome.as_ref().err().map(String::as_str), now).await?;
     let outcome = outcome.map_err(|problem| {
         tracing::warn!(
             receiver = attempt.receiver,

@@ -263,7 +263,7 @@ impl Transaction {
         let had = partial.filter_map(|report| held.assets.get(&report.number));
         let had: BTreeSet<TupleNumber> =
             had.flat_map(|asset| asset.record.present().map(|(number, _)| number)).collect();
-        self.tuples_by_number(&had.into_iter().collect::<Vec<_>>()).await
+        tuple::by_number(self.reading(), &had.into_iter().collect::<Vec<_>>()).await
     }
 
     /// Writes what the batch moved.
