@@ -191,7 +191,9 @@ async fn an_alert_opens_an_incident_that_people_walk_to_its_end() {
     assert_eq!(auditor.get("/incidents").await["incidents"][0]["stage"], "detect");
     let (status, _) = responder.post(&format!("{path}/advance"), json!({"stage": "stabilise"})).await;
     assert_eq!(status, 409, "no stage is left out");
-    assert!(auditor.overview().await.contains("nobody acknowledged it"));
+    let overview = auditor.overview().await;
+    assert!(overview.contains("nobody acknowledged it"));
+    assert!(!overview.contains("/alerts/"), "the incident tells of its alert: {overview}");
     let (status, _) = auditor.post(&format!("{path}/acknowledge"), json!({})).await;
     assert_eq!(status, 403);
     assert_eq!(responder.post(&format!("{path}/acknowledge"), json!({})).await.0, 200);

@@ -1,5 +1,7 @@
 //! Incidents: coordinated responses, how far each has come, and what people do with them.
 
+use std::collections::BTreeSet;
+
 use axum::extract::{Extension, Path, State};
 use axum::http::Method;
 use axum::response::Json;
@@ -315,17 +317,29 @@ pub(crate) async fn list(web: &Web, all: bool) -> Result<List, Problem> {
     Ok(List { incidents: rows })
 }
 
-/// Open incidents that nobody acknowledged, the worst first: at most `limit`, and how many more there are.
-pub(crate) async fn waiting(web: &Web, limit: usize) -> Result<(Vec<Row>, usize), Problem> {
+/// Open incidents that nobody acknowledged.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Waiting {
+    /// The worst first, as many as were asked for.
+    pub(crate) incidents: Vec<Row>,
+    /// How many more there are.
+    pub(crate) more: usize,
+    /// The alerts that belong to any of them: whoever takes the incident on takes those on.
+    pub(crate) alerts: BTreeSet<String>,
+}
+
+/// Open incidents that nobody acknowledged; at most `limit` are described.
+pub(crate) async fn waiting(web: &Web, limit: usize) -> Result<Waiting, Problem> {
     let mut waiting = web.store.incidents(true, PAGE_LIMIT).await?;
     waiting.retain(|incident| incident.acknowledged_at.is_none());
     waiting.sort_by_key(|incident| std::cmp::Reverse(incident.rating.level()));
     let more = waiting.len().saturating_sub(limit);
-    let mut rows = Vec::new();
+    let alerts = waiting.iter().flat_map(|incident| &incident.alerts).map(ToString::to_string).collect();
+    let mut incidents = Vec::new();
     for incident in waiting.iter().take(limit) {
-        rows.push(row(web, incident).await?);
+        incidents.push(row(web, incident).await?);
     }
-    Ok((rows, more))
+    Ok(Waiting { incidents, more, alerts })
 }
 
 /// One incident with its timeline; of a very long one, the beginning.

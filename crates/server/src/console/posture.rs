@@ -35,6 +35,7 @@ struct Part {
     /// Incidents that nobody acknowledged.
     incidents: Vec<incident::Row>,
     more_incidents: u64,
+    /// Alerts that nobody took on, but for those of these incidents.
     alerts: Vec<alert::Row>,
     /// Unacknowledged alerts that are not listed.
     more: usize,
@@ -90,18 +91,19 @@ async fn overview(State(web): State<Web>, asked: Asked) -> Answer {
     let times: Vec<_> = all.alerts.iter().filter_map(|row| row.opened_at.parse().ok()).collect();
     let opened = whole.then(|| chart::by_day("Alerts", &times, asked.now.at(), DAYS));
     let mut alerts = alert::list(&web, false).await?.alerts;
-    alerts.retain(|row| row.acknowledged_by.is_none());
+    let waiting = incident::waiting(&web, ALERTS_LIMIT).await?;
+    // What belongs to an incident is told by that.
+    alerts.retain(|row| row.acknowledged_by.is_none() && !waiting.alerts.contains(&row.id));
     let severity = |row: &alert::Row| row.severity.parse().unwrap_or(bartizan_core::severity::Severity::None);
     alerts.sort_by_key(|row| std::cmp::Reverse(severity(row)));
     let more = alerts.len().saturating_sub(ALERTS_LIMIT);
     alerts.truncate(ALERTS_LIMIT);
     let verdicts = Verdicts { met: posture.met, not_met: posture.not_met, unknown: posture.unknown };
     let over = api::trend::trend(&web, None).await?;
-    let (incidents, more_incidents) = incident::waiting(&web, ALERTS_LIMIT).await?;
     let part = Part {
         now: asked.now,
-        incidents,
-        more_incidents: more_incidents as u64,
+        incidents: waiting.incidents,
+        more_incidents: waiting.more as u64,
         share: chart::share(&verdicts),
         posture,
         alerts,
