@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::finding::Subject;
 use crate::time::{Duration, Timestamp};
 
 /// The event that a clock counts from.
@@ -86,12 +85,6 @@ impl Clock {
             None if now > due => Standing::Overdue { due, by: now.since(due) },
             None => Standing::Running { due },
         }
-    }
-
-    /// The finding that this clock is on `object` while it is overdue.
-    pub fn finding(&self, object: &str, standing: Standing) -> Option<Subject> {
-        let overdue = matches!(standing, Standing::Overdue { .. });
-        overdue.then(|| Subject::Clock { object: object.to_owned(), clock: self.name.clone() })
     }
 }
 
@@ -173,18 +166,9 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_whose_stamp_is_absent_is_not_started_and_finds_nothing() {
+    fn a_clock_whose_stamp_is_absent_is_not_started() {
         let standing = review().standing(&Stamps::from([(Start::Aware, day(1))]), None, day(999));
         assert_eq!(standing, Standing::NotStarted);
-        assert_eq!(review().finding("baseline/x", standing), None);
-    }
-
-    #[test]
-    fn an_overdue_clock_is_the_same_finding_each_time_it_is_read() {
-        let found = |now| review().finding("baseline/x", standing(None, now)).map(|subject| subject.key());
-        assert!(found(366).is_none());
-        assert_eq!(found(367), found(999));
-        assert!(found(367).is_some());
     }
 
     fn deadline() -> Deadline {
