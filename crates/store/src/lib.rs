@@ -19,6 +19,7 @@ pub mod enrolment;
 pub mod environment;
 pub mod factor;
 pub mod feed;
+pub mod finding;
 pub mod incident;
 mod last_seen;
 pub mod ledger;

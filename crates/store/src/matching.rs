@@ -30,6 +30,8 @@ pub struct Known {
     pub tuple: TupleNumber,
     pub known_at: Timestamp,
     pub found: Match,
+    /// Whether its build was affected when it was first judged: on hosts that had it from the first it is backlog.
+    pub quiet: bool,
 }
 
 /// One build as it was matched.
@@ -95,7 +97,8 @@ impl Told {
 }
 
 fn known(row: &Row) -> Result<Known, Error> {
-    Ok(Known { tuple: row.number(0)?, known_at: row.time(1)?, found: row.json(2, "a match")? })
+    let quiet = row.number::<i64>(3)? != 0;
+    Ok(Known { tuple: row.number(0)?, known_at: row.time(1)?, found: row.json(2, "a match")?, quiet })
 }
 
 /// The rank of what no feed rates: below every severity, so that any rating is worse.
@@ -122,7 +125,7 @@ impl Store {
         let mut found = Vec::new();
         for batch in numbers.chunks(BATCH) {
             let sql = format!(
-                "SELECT tuple, known_at, body FROM vulnerability_match WHERE tuple IN {}
+                "SELECT tuple, known_at, body, quiet FROM vulnerability_match WHERE tuple IN {}
                  ORDER BY tuple, vulnerability",
                 places(1, batch.len())
             );
@@ -137,9 +140,23 @@ impl Store {
     /// The matches of one vulnerability, over all tuples.
     pub async fn matches_of(&self, vulnerability: &str) -> Result<Vec<Known>, Error> {
         let reading = self.reading("read the matches of a vulnerability");
-        let sql =
-            "SELECT tuple, known_at, body FROM vulnerability_match WHERE vulnerability = $1 ORDER BY tuple";
+        let sql = "SELECT tuple, known_at, body, quiet FROM vulnerability_match
+                   WHERE vulnerability = $1 ORDER BY tuple";
         reading.all(sql, [vulnerability.into()]).await?.iter().map(known).collect()
+    }
+
+    /// Those of these builds of which a feed speaks, and that were judged.
+    pub async fn judged(&self, numbers: &[TupleNumber]) -> Result<BTreeSet<TupleNumber>, Error> {
+        let reading = self.reading("read which builds were judged");
+        let mut found = BTreeSet::new();
+        for batch in numbers.chunks(BATCH) {
+            let among = places(1, batch.len());
+            let sql = format!("SELECT tuple FROM tuple_matched WHERE covered = 1 AND tuple IN {among}");
+            for row in reading.all(&sql, batch.iter().map(|number| i64::from(*number).into())).await? {
+                found.insert(row.number(0)?);
+            }
+        }
+        Ok(found)
     }
 
     /// What affects, or may affect, each of these builds: what their being somewhere counts for.

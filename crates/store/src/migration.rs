@@ -12,6 +12,7 @@ mod acknowledged;
 mod count;
 mod declared;
 mod environment;
+mod finding;
 mod first;
 mod hand;
 mod life;
@@ -44,6 +45,7 @@ impl MigratorTrait for Migrator {
             Box::new(Step { name: "0015_place", statements: place::STATEMENTS }),
             Box::new(Step { name: "0016_hand", statements: hand::STATEMENTS }),
             Box::new(Step { name: "0017_unrated", statements: unrated::STATEMENTS }),
+            Box::new(Step { name: "0018_finding", statements: finding::STATEMENTS }),
         ]
     }
 }

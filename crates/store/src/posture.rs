@@ -6,6 +6,8 @@
 pub mod count;
 mod take_in;
 
+use std::collections::BTreeSet;
+
 use bartizan_core::posture::index::{About, Cohorts, Plane};
 use bartizan_core::posture::{AssetNumber, Change, Record, shard};
 use bartizan_core::time::Timestamp;
@@ -14,6 +16,7 @@ use roaring::RoaringBitmap;
 use crate::Store;
 use crate::engine::Error;
 use crate::report::{FIRST_PACKAGES, FIRST_VERDICTS};
+use crate::tuple::BATCH;
 
 pub use take_in::{TURN, Taken};
 
@@ -116,6 +119,34 @@ impl Store {
             .await?;
         let stored = rows.iter().map(|row| Ok((row.get(0)?, bitmap(&row.get::<Vec<u8>>(1)?)?)));
         stored.collect::<Result<Vec<_>, Error>>().map(Cohorts::new)
+    }
+
+    /// Of these, those in whose plane an asset lies: a plane that has no ages.
+    pub async fn lies_in(
+        &self,
+        number: AssetNumber,
+        plane: Plane,
+        abouts: &[About],
+    ) -> Result<BTreeSet<About>, Error> {
+        let reading = self.reading("find in which planes an asset lies");
+        let mut found = BTreeSet::new();
+        for batch in abouts.chunks(BATCH) {
+            let sql = format!(
+                "SELECT about, id, bitmap FROM posture WHERE shard = $1 AND plane = $2 AND id IN {}",
+                crate::engine::places(3, batch.len())
+            );
+            let place = [i64::from(shard(number)).into(), plane.as_str().into()];
+            let ids = batch.iter().map(|one| about(*one).1.into());
+            for row in reading.all(&sql, place.into_iter().chain(ids)).await? {
+                let id = row.number(1)?;
+                let one =
+                    if row.get::<String>(0)? == "tuple" { About::Tuple(id) } else { About::Subject(id) };
+                if bitmap(&row.get::<Vec<u8>>(2)?)?.contains(number) {
+                    found.insert(one);
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// Everybody on whom one of these tuples is present, over all shards.

@@ -39,10 +39,11 @@ const TRANSITIONS_LIMIT: usize = 1_000;
 const FOLDED_INTO: i64 = 2;
 
 /// The stages that read transitions: what one of them has not passed stays.
-const READERS: [&str; 4] = [STAGE, "alert/transition", "matching/transition", "order/transition"];
+const READERS: [&str; 5] =
+    [STAGE, "alert/transition", "finding/transition", "matching/transition", "order/transition"];
 
 /// The stages that read changes of matches beside the posture's, which has a cursor for each shard.
-const NEWS: &str = "matching/news";
+const NEWS: [&str; 2] = ["matching/news", "finding/match"];
 const SIGNALS: &str = "alert/signal";
 
 /// How far the order stage has taken in what agents told.
@@ -160,7 +161,10 @@ impl Store {
 
     /// Takes away changes of matches older than [`CHANGES_KEPT`] that every stage has passed.
     pub async fn sweep_match_changes(&self, now: Timestamp) -> Result<u64, Error> {
-        let mut passed = self.cursor(NEWS, 0).await?;
+        let mut passed = i64::MAX;
+        for stage in NEWS {
+            passed = passed.min(self.cursor(stage, 0).await?);
+        }
         for shard in self.shards(Log::Transition).await? {
             passed = passed.min(self.cursor(MATCHES, shard).await?);
         }

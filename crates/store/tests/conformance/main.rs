@@ -15,6 +15,7 @@ mod acceptance;
 mod access;
 mod asset;
 mod document;
+mod finding;
 mod matching;
 mod order;
 mod posture;
@@ -98,6 +99,9 @@ on_both! {
     the_last_order_of_an_asset_is_remembered_however_old,
     old_orders_go_and_the_last_of_an_asset_stays,
     an_order_ends_once_whichever_replica_was_first,
+    a_finding_and_its_history_are_one_transaction,
+    findings_are_found_by_owner_asset_and_what_they_are_about,
+    an_asset_lies_in_the_backlog_of_what_its_first_sight_brought,
     what_was_reviewed_is_kept_until_the_next_review_is_concluded,
     matches_keep_their_first_time,
     a_match_that_comes_back_is_known_since_it_came_back,

@@ -24,7 +24,7 @@ use crate::suite::{builds, commit, enrol, later, report, secret, tuple};
 async fn passed(store: &Store) {
     take_in(store).await;
     let head = store.head(bartizan_store::log::Log::Transition, 0).await.unwrap();
-    for stage in ["alert/transition", "matching/transition", "order/transition"] {
+    for stage in ["alert/transition", "finding/transition", "matching/transition", "order/transition"] {
         let from = store.cursor(stage, 0).await.unwrap();
         store.commit_signals(&[], (stage, 0, from, head)).await.unwrap();
     }
@@ -115,6 +115,8 @@ pub(crate) async fn old_changes_of_matches_go_when_every_stage_has_passed_them(s
     let old = after(CHANGES_KEPT);
     assert_eq!(store.sweep_match_changes(old).await.unwrap(), 0, "the news were not told");
     store.commit_signals(&[], ("matching/news", 0, 0, 1)).await.unwrap();
+    assert_eq!(store.sweep_match_changes(old).await.unwrap(), 0, "the finding stage has not read it");
+    store.commit_signals(&[], ("finding/match", 0, 0, 1)).await.unwrap();
     assert_eq!(store.sweep_match_changes(later(9)).await.unwrap(), 0, "it is young");
     assert_eq!(store.sweep_match_changes(old).await.unwrap(), 1);
     let before = store.standings().await.unwrap();

@@ -460,6 +460,11 @@ pub(crate) use crate::acceptance::{
 pub(crate) use crate::access::{
     one_code_passes_one_of_two_that_show_it_at_once, who_is_disabled_has_no_session_and_no_link_any_more,
 };
+pub(crate) use crate::finding::{
+    a_finding_and_its_history_are_one_transaction,
+    an_asset_lies_in_the_backlog_of_what_its_first_sight_brought,
+    findings_are_found_by_owner_asset_and_what_they_are_about,
+};
 pub(crate) use crate::matching::{
     a_match_that_comes_back_is_known_since_it_came_back,
     a_partial_report_takes_no_package_away_that_it_does_not_replace, changed_matches_are_logged_once,
