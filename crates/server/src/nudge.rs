@@ -25,6 +25,7 @@ pub(crate) struct Stages {
     pub(crate) alert: Notify,
     pub(crate) asset: Notify,
     pub(crate) change: Notify,
+    pub(crate) finding: Notify,
     pub(crate) person: Notify,
     pub(crate) incident: Notify,
     pub(crate) notification: Notify,
@@ -51,6 +52,7 @@ impl Nudges {
         self.stages.posture.notify_one();
         self.stages.matching.notify_one();
         self.stages.alert.notify_one();
+        self.stages.finding.notify_one();
         self.stages.order.notify_one();
         self.stages.ledger.notify_one();
     }
@@ -79,6 +81,7 @@ impl Nudges {
         self.stages.alert.notify_one();
         self.stages.asset.notify_one();
         self.stages.change.notify_one();
+        self.stages.finding.notify_one();
         self.stages.person.notify_one();
         self.stages.incident.notify_one();
         self.stages.review.notify_one();
@@ -91,6 +94,7 @@ impl Nudges {
 
     /// Matches changed.
     pub fn matches(&self) {
+        self.stages.finding.notify_one();
         self.stages.posture.notify_one();
     }
 
@@ -103,6 +107,12 @@ impl Nudges {
     pub fn alerts_changed(&self) {
         self.stages.incident.notify_one();
         self.stages.notification.notify_one();
+        self.stages.ledger.notify_one();
+        self.show();
+    }
+
+    /// Findings that people have put something on changed.
+    pub fn findings_changed(&self) {
         self.stages.ledger.notify_one();
         self.show();
     }
@@ -121,6 +131,7 @@ impl Nudges {
 
     /// Documents were applied: agents have a new policy.
     pub fn policies(&self) {
+        self.stages.finding.notify_one();
         self.stages.incident.notify_one();
         self.stages.order.notify_one();
         self.stages.review.notify_one();

@@ -29,6 +29,7 @@ pub mod acceptance;
 pub mod alert;
 pub(crate) mod asset;
 pub mod change;
+pub(crate) mod finding;
 pub mod incident;
 mod ledger;
 pub mod matching;
@@ -41,11 +42,12 @@ pub(crate) mod review;
 mod trend;
 
 /// The acts that stages other than the alert stage rule on, by how their names begin.
-const OWNED_ACTS: [&str; 7] = [
+const OWNED_ACTS: [&str; 8] = [
     acceptance::ACTS,
     asset::ACTS,
     change::ACTS,
     change::DECLARATIONS,
+    finding::ACTS,
     incident::ACTS,
     person::ACTS,
     review::ACTS,
@@ -102,6 +104,8 @@ pub(crate) async fn rehearse(context: &Context, decision: &Decision) -> Result<O
         asset::rehearse(context, decision).await
     } else if is(change::ACTS) || is(change::DECLARATIONS) {
         change::rehearse(context, decision).await
+    } else if is(finding::ACTS) {
+        finding::rehearse(context, decision).await
     } else if is(incident::ACTS) {
         incident::rehearse(context, decision).await
     } else if is(person::ACTS) {
@@ -126,6 +130,9 @@ pub async fn start(context: &Context, tasks: &Tasks) {
     spawn("change", context, tasks, &stop, |bells| &bells.change, change::look).await;
     spawn("person", context, tasks, &stop, |bells| &bells.person, person::look).await;
     spawn("incident", context, tasks, &stop, |bells| &bells.incident, incident::look).await;
+    let memory = Arc::default();
+    let findings = move |context| finding::look(context, Arc::clone(&memory));
+    spawn("finding", context, tasks, &stop, |bells| &bells.finding, findings).await;
     let told = notification::route::Told::default();
     let notifications = move |context| notification::look(context, Arc::clone(&told));
     spawn("notification", context, tasks, &stop, |bells| &bells.notification, notifications).await;

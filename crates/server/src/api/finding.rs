@@ -24,6 +24,7 @@ use crate::web::{Route, Web};
 pub mod accepted;
 pub mod affected;
 pub mod fleet;
+pub mod held;
 
 use accepted::{Accepted, Overlay};
 pub use fleet::{Filter, List};
@@ -55,6 +56,12 @@ pub struct Finding {
     pub epss_millionths: Option<u32>,
     /// Set where it is accepted: it is open still.
     pub accepted: Option<Accepted>,
+    /// Whose it is to mend; none where nobody took it.
+    #[serde(default)]
+    pub owner: Option<String>,
+    /// The newest of what people said of it, the newest first.
+    #[serde(default)]
+    pub comments: Vec<held::Told>,
 }
 
 /// One thing that is wrong, over the fleet.
@@ -99,6 +106,9 @@ pub(super) fn shapes() -> Vec<Shape> {
         Shape::get::<List>("/api/v1/findings").query::<Filter>(),
         Shape::get::<affected::Affected>("/api/v1/findings/{kind}/{subject}").query::<affected::Object>(),
     ]
+    .into_iter()
+    .chain(held::shapes())
+    .collect()
 }
 
 pub(super) fn routes() -> Vec<Route> {
@@ -113,7 +123,7 @@ pub(super) fn routes() -> Vec<Route> {
             fleet::list(&web, &filter).await.map(Json)
         }),
     };
-    vec![list, affected::route()]
+    [list, affected::route()].into_iter().chain(held::routes()).collect()
 }
 
 /// What is not met on one asset, and what nobody can say of it, the worst first.
@@ -147,6 +157,8 @@ pub(crate) async fn of_asset(web: &Web, asset: &Asset) -> Result<Vec<Finding>, P
                 kev_due: None,
                 epss_millionths: None,
                 accepted: None,
+                owner: None,
+                comments: Vec::new(),
             },
         ));
     }
@@ -159,6 +171,7 @@ pub(crate) async fn of_asset(web: &Web, asset: &Asset) -> Result<Vec<Finding>, P
     });
     let mut findings: Vec<Finding> = found.into_iter().map(|(_, finding)| finding).collect();
     Overlay::read(web).await?.mark(asset, &mut findings);
+    held::mark(web, asset, &mut findings).await?;
     Ok(findings)
 }
 
@@ -198,6 +211,8 @@ async fn vulnerabilities(
             kev_due: known.0,
             epss_millionths: known.1,
             accepted: None,
+            owner: None,
+            comments: Vec::new(),
         };
         match found.entry((told.vulnerability.clone(), told.source.clone())) {
             Entry::Vacant(entry) => drop(entry.insert((rated, finding))),

@@ -2,14 +2,19 @@
 
 use askama::Template;
 use askama::filters::HtmlSafe;
-use axum::extract::{Path, Query, State};
+use axum::Form;
+use axum::extract::{Extension, Path, Query, State};
 use axum::http::Method;
-use axum::routing::get;
+use axum::routing::{get, post};
+use bartizan_core::person::Person;
+use serde::Deserialize;
 
+use super::act;
 use super::frame::{Place, Section};
 use super::part::{self, Now};
 use super::{Answer, Asked};
 use crate::api::finding::affected::{Affected, Object, affected};
+use crate::api::finding::held::{self, Assignment, Comment, Described, Row};
 use crate::api::finding::{self, Filter, Group, fleet};
 use crate::auth::{READERS, RESPONDERS};
 use crate::web::{Route, Web};
@@ -47,6 +52,44 @@ struct One {
 
 impl HtmlSafe for One {}
 
+#[derive(Template)]
+#[template(path = "finding/held.html")]
+struct Held {
+    now: Now,
+    findings: Vec<Row>,
+    filter: held::Filter,
+    full: bool,
+    /// Who looks.
+    me: String,
+}
+
+impl HtmlSafe for Held {}
+
+#[derive(Template)]
+#[template(path = "finding/sole.html")]
+struct Sole {
+    now: Now,
+    finding: Described,
+    /// Whether who looks may own it and say something of it.
+    may: bool,
+    pending: bool,
+    /// Who looks, and who else may own it.
+    me: String,
+    owners: Vec<String>,
+}
+
+impl HtmlSafe for Sole {}
+
+/// What is asked for of one finding on one asset.
+#[derive(Debug, Default, Deserialize)]
+struct On {
+    #[serde(default)]
+    asset: String,
+    /// Whether an act waits for its ruling.
+    #[serde(default)]
+    pending: bool,
+}
+
 /// The path of the page that this filter asks for, from another place on.
 fn path(filter: &Filter, from: usize) -> String {
     let Filter { kind, severity, text, .. } = filter;
@@ -57,7 +100,67 @@ fn path(filter: &Filter, from: usize) -> String {
 pub(super) fn routes() -> Vec<Route> {
     let page =
         |path, handler| Route { method: Method::GET, path, roles: Some(READERS), summary: None, handler };
-    vec![page("/findings", get(list)), page("/findings/{kind}/{subject}", get(one))]
+    let does =
+        |path, handler| Route { method: Method::POST, path, roles: Some(RESPONDERS), summary: None, handler };
+    vec![
+        page("/findings", get(list)),
+        page("/findings/held", get(held_by)),
+        page("/findings/by-key/{key}", get(sole)),
+        page("/findings/{kind}/{subject}", get(one)),
+        does("/findings/by-key/{key}/assign", post(assign)),
+        does("/findings/by-key/{key}/comment", post(comment)),
+    ]
+}
+
+async fn held_by(State(web): State<Web>, asked: Asked, Query(filter): Query<held::Filter>) -> Answer {
+    let findings = held::list(&web, &filter).await?.findings;
+    let full = findings.len() >= bartizan_store::finding::PAGE_LIMIT;
+    let place = Place::new(Section::Findings, "Findings in hand")
+        .below("Findings", "/findings")
+        .lead("What somebody owns or said something of, each on one asset.");
+    let me = asked.person.as_ref().map(|person| person.name.clone()).unwrap_or_default();
+    let part = Held { now: asked.now, findings, filter, full, me };
+    asked.answer(place, part)
+}
+
+async fn sole(State(web): State<Web>, asked: Asked, Path(key): Path<String>, Query(on): Query<On>) -> Answer {
+    let finding = held::describe(&web, &key, &on.asset).await?;
+    let row = &finding.row;
+    let place = Place::new(Section::Findings, row.subject.clone())
+        .below("Findings", "/findings")
+        .lead(format!("On {} of {} in {}", row.asset, row.service, row.environment));
+    let may = asked.may(RESPONDERS);
+    let part = Sole {
+        now: asked.now,
+        may,
+        pending: on.pending,
+        me: asked.person.as_ref().map(|person| person.name.clone()).unwrap_or_default(),
+        owners: if may { held::owners(&web).await? } else { Vec::new() },
+        finding,
+    };
+    asked.answer(place, part)
+}
+
+async fn assign(
+    State(web): State<Web>,
+    Extension(person): Extension<Person>,
+    Path(key): Path<String>,
+    Form(wanted): Form<Assignment>,
+) -> Answer {
+    let path = part::on_asset(&key, &wanted.asset);
+    let ruled = held::assign(&web, &person, &key, wanted).await?;
+    Ok(act::back(&path, &ruled))
+}
+
+async fn comment(
+    State(web): State<Web>,
+    Extension(person): Extension<Person>,
+    Path(key): Path<String>,
+    Form(said): Form<Comment>,
+) -> Answer {
+    let path = part::on_asset(&key, &said.asset);
+    let ruled = held::say(&web, &person, &key, said).await?;
+    Ok(act::back(&path, &ruled))
 }
 
 async fn one(

@@ -260,6 +260,11 @@ pub(super) fn finding(kind: &str, subject: impl AsRef<str>, object: &str) -> Str
     format!("/findings/{kind}/{subject}?object={object}")
 }
 
+/// The path of a finding on one asset.
+pub(super) fn on_asset(key: &str, asset: &str) -> String {
+    format!("/findings/by-key/{}?asset={}", segment(key), segment(asset))
+}
+
 /// One segment of a path, or one value of a query.
 pub(super) fn segment(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());

@@ -111,7 +111,7 @@ pub(super) async fn rehearse(context: &Context, decision: &Decision) -> Result<O
 }
 
 /// One digest over the documents of every environment.
-async fn documents(context: &Context) -> Result<Digest, Error> {
+pub(super) async fn documents(context: &Context) -> Result<Digest, Error> {
     let mut parts = Vec::new();
     for name in context.store.environments().await? {
         let etag = context.policies.environment(&name).await?.etag();

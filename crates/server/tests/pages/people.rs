@@ -257,3 +257,43 @@ async fn an_acceptance_is_proposed_from_a_finding_approved_by_security_and_withd
     says(&reader.page("/acceptances?all=true").await, &["CVE-2024-5535", "ended"]);
     app.stop().await;
 }
+
+#[tokio::test]
+async fn a_finding_is_taken_given_and_commented_by_forms_on_its_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = fleet::start(folder.path()).await;
+    let assets = fleet::fill(&app).await;
+    let ada = signed_in(&app, 1, "Ada", &[Role::Responder]).await;
+    signed_in(&app, 2, "<i>Grace</i>", &[Role::Operator]).await;
+    let auditor = signed_in(&app, 3, "Dan", &[Role::Auditor]).await;
+    says(&ada.page("/findings/held").await, &["No open finding is in anybody's hands"]);
+    let group = "/findings/vulnerability/CVE-2024-5535?object=openssl";
+    let page = ada.page(group).await;
+    let path = page.split('"').find(|text| text.starts_with("/findings/by-key/")).unwrap().to_owned();
+    let page = ada.page(&path).await;
+    says(
+        &page,
+        &["Nobody has put anything on it", "Take it", "&#60;i&#62;Grace&#60;/i&#62;", "Who else has it"],
+    );
+    let (key, asset) = path.split_once("?asset=").unwrap();
+    let act = |verb: &str| format!("{key}/{verb}");
+    assert_eq!(ada.does(&act("assign"), &[("asset", asset)]).await, path);
+    says(&ada.page("/findings/held?owner=Ada").await, &["CVE-2024-5535", "web-1"]);
+    let given = [("asset", asset), ("owner", "<i>Grace</i>"), ("reason", "she knows <TLS>")];
+    ada.does(&act("assign"), &given).await;
+    ada.does(&act("comment"), &[("asset", asset), ("text", "the <update> comes on Monday")]).await;
+    ada.may_not(&act("comment"), &[("asset", asset), ("text", " ")], StatusCode::BAD_REQUEST, "").await;
+    let page = auditor.page(&path).await;
+    says(
+        &page,
+        &["she knows &#60;TLS&#62;", "the &#60;update&#62; comes on Monday", "assigned", "commented"],
+    );
+    assert!(!page.contains("Take it") && !page.contains("<i>Grace"), "{page}");
+    let host = auditor.page(&format!("/assets/{}", assets[0].id)).await;
+    says(&host, &["&#60;i&#62;Grace&#60;/i&#62;", "the &#60;update&#62; comes on Monday"]);
+    says(&auditor.page(group).await, &["&#60;i&#62;Grace&#60;/i&#62;"]);
+    let refused =
+        auditor.post(&act("comment")).form(&[("asset", asset), ("text", "x")]).send().await.unwrap();
+    assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+    app.stop().await;
+}

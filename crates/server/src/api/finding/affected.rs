@@ -16,7 +16,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::accepted::{Accepted, Overlay};
-use super::{Group, fleet};
+use super::{Group, fleet, held};
 use crate::acceptance::Fault;
 use crate::api::Answer;
 use crate::auth::READERS;
@@ -45,6 +45,10 @@ pub struct On {
     pub since: String,
     /// Set where the finding is accepted on this asset: it is open still.
     pub accepted: Option<Accepted>,
+    /// The finding on this asset.
+    pub key: String,
+    /// Whose it is to mend there; none where nobody took it.
+    pub owner: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -93,7 +97,8 @@ pub(crate) async fn affected(
         _ => rules(web, subject).await?,
     };
     let overlay = Overlay::read(web).await?;
-    let fault = Fault::named(kind, subject, object);
+    let fault = Fault::named(kind, subject, object).ok_or_else(|| Problem::not_found("finding", subject))?;
+    let mut owned = held::owned(web, &fault).await?;
     let mut on = Vec::new();
     for number in assets.iter().take(ASSETS_LIMIT) {
         let Some(asset) = web.store.asset_by_number(number).await? else { continue };
@@ -101,7 +106,9 @@ pub(crate) async fn affected(
         let Some(since) = lies.since(&web.store.record(number).await?) else { continue };
         on.push(On {
             id: asset.id.to_string(),
-            accepted: fault.as_ref().and_then(|fault| overlay.of(fault, &asset)),
+            accepted: overlay.of(&fault, &asset),
+            key: fault.on(asset.id).key().to_string(),
+            owner: owned.remove(&asset.id),
             name: asset.name,
             service: asset.service,
             environment: asset.environment,
