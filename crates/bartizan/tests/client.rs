@@ -261,6 +261,26 @@ fn an_acceptance_is_looked_at_proposed_approved_by_security_and_withdrawn() {
 }
 
 #[test]
+fn a_finding_on_one_asset_is_given_to_somebody_commented_and_followed() {
+    let mut house = House::start();
+    let (_, path) = house.file("documents.yaml", client::house::BASELINE);
+    house.json(&["apply", "-f", &path]);
+    house.enrol("beta", "");
+    let found = house.json(&["finding", "list", "--asset", "beta"]);
+    let key = found[0]["key"].as_str().unwrap();
+    frozen!("finding_list_asset", house.shown(&["finding", "list", "--asset", "beta"]));
+    let assign = ["finding", "assign", key, "--asset", "beta", "--reason", "it is my host"];
+    frozen!("finding_assign_dry_run", house.shown(&[&assign[..], &["--dry-run"]].concat()));
+    assert!(house.json(&["finding", "held"]).as_array().unwrap().is_empty(), "a dry run opened a finding");
+    frozen!("finding_assign_no_asset", house.shown(&["finding", "assign", key]));
+    frozen!("finding_assign", house.shown(&assign));
+    frozen!("finding_comment", house.shown(&["finding", "comment", key, "the mark comes on Monday"]));
+    frozen!("finding_show", house.shown(&["finding", "show", key]));
+    frozen!("finding_held", house.shown(&["finding", "held", "--owner", "ada"]));
+    frozen!("finding_assign_again", house.shown(&["finding", "assign", key, "--to", "ada"]));
+}
+
+#[test]
 fn a_person_gets_roles_by_two_people_and_one_alone_is_told_how() {
     let house = House::start();
     frozen!("person_dry_run", house.shown(&["person", "create", "grace", "--role", "admin", "--dry-run"]));
