@@ -102,21 +102,21 @@ mod tests {
 
     #[test]
     fn a_rule_is_mended_where_the_check_that_saw_it_unmet_sees_it_met() {
-        let table: [(&[(u32, Verdict)], bool, Look); 8] = [
-            (&[(1, NOT_MET)], true, Look::Seen { since: at(1), seen_by: [1].into() }),
-            (&[(1, MET)], true, Look::Gone { observed_at: at(1) }),
-            (&[(1, DENIED)], true, Look::Unknown),
-            (&[(2, MET)], true, Look::TakenBack),
-            (&[(2, NOT_MET)], true, Look::Seen { since: at(2), seen_by: [2].into() }),
-            (&[(2, DENIED)], true, Look::Unknown),
-            (&[], true, Look::Unknown),
-            (&[], false, Look::TakenBack),
+        let table = [
+            (vec![(1, NOT_MET)], true, Look::Seen { since: at(1), seen_by: [1].into() }),
+            (vec![(1, MET)], true, Look::Gone { observed_at: at(1) }),
+            (vec![(1, DENIED)], true, Look::Unknown),
+            (vec![(2, MET)], true, Look::TakenBack),
+            (vec![(2, NOT_MET)], true, Look::Seen { since: at(2), seen_by: [2].into() }),
+            (vec![(2, DENIED)], true, Look::Unknown),
+            (vec![], true, Look::Unknown),
+            (vec![], false, Look::TakenBack),
         ];
         for (standings, applies, expected) in table {
             let standing = |(number, verdict): &(u32, Verdict)| {
                 (*number, Standing { verdict: *verdict, since: at(i64::from(*number)) })
             };
-            let standings: Vec<_> = standings.iter().map(standing).collect();
+            let standings: Vec<(u32, Standing)> = standings.iter().map(standing).collect();
             assert_eq!(of_rule(&standings, &[1].into(), applies), expected, "{standings:?}");
         }
     }

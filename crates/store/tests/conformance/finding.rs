@@ -44,7 +44,7 @@ pub(crate) async fn a_finding_and_its_history_are_one_transaction(store: Store) 
     assert!(!store.has_findings().await.unwrap());
     let first = assigned(1, "CVE-1", 2);
     let staged = store.staged().await.unwrap();
-    store.commit_findings(&batch(&[first.clone()]), NOW).await.unwrap();
+    store.commit_findings(&batch(std::slice::from_ref(&first)), NOW).await.unwrap();
     let key = first.0.finding.subject.key();
     assert_eq!(store.finding(&key).await.unwrap(), Some(first.0.clone()));
     assert_eq!(store.finding_entries(&key, 10).await.unwrap(), std::slice::from_ref(&first.1));
@@ -55,7 +55,7 @@ pub(crate) async fn a_finding_and_its_history_are_one_transaction(store: Store) 
     assert_eq!(store.finding(&key).await.unwrap().unwrap().finding.owner, Some(person(2)));
     let (finding, entry) = finding::step(&first.0.finding, &Event::Retired, later(1));
     let ended = (Held { finding, ..first.0 }, entry.unwrap());
-    store.commit_findings(&batch(&[ended.clone()]), later(1)).await.unwrap();
+    store.commit_findings(&batch(std::slice::from_ref(&ended)), later(1)).await.unwrap();
     let newest_first = [ended.1, first.1];
     assert_eq!(store.finding_entries(&key, 10).await.unwrap(), newest_first);
     assert_eq!(store.finding_entries(&key, 1).await.unwrap(), newest_first[..1]);
