@@ -93,9 +93,8 @@ impl Clock {
 pub struct Deadline {
     /// When the fault was first observed here.
     pub first_observed: Timestamp,
-    /// The start stamp of the policy's clock, and its limit.
-    pub start: Timestamp,
-    pub limit: Duration,
+    /// The start stamp of the policy's clock, and its limit; none where the policy sets none.
+    pub policy: Option<(Timestamp, Duration)>,
     /// For backlog: when the asset was enrolled, and how long its backlog may take.
     pub backlog: Option<(Timestamp, Duration)>,
     /// The date by which a catalogue of exploited vulnerabilities wants it gone (CISA KEV `dueDate`).
@@ -118,19 +117,37 @@ pub enum Because {
     Exploited,
 }
 
+impl Because {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Because::Policy => "policy",
+            Because::Backlog => "backlog",
+            Because::Exploited => "exploited",
+        }
+    }
+}
+
+impl Due {
+    /// Whether it has passed: the deadline itself is still in time.
+    pub fn is_overdue(&self, now: Timestamp) -> bool {
+        now > self.at
+    }
+}
+
 impl Deadline {
     /// When the finding has to be gone: the policy's limit, or for backlog the limit from
     /// enrolment; earlier where a catalogue's date binds. Such a date binds only if it lay ahead
     /// when the fault was first observed: nobody can be late before they could know.
-    pub fn due(&self) -> Due {
-        let policy = match self.backlog {
-            Some((enrolled, limit)) => Due { at: enrolled.plus(limit), because: Because::Backlog },
-            None => Due { at: self.start.plus(self.limit), because: Because::Policy },
+    pub fn due(&self) -> Option<Due> {
+        let policy = match (self.backlog, self.policy) {
+            (Some((enrolled, limit)), _) => Some(Due { at: enrolled.plus(limit), because: Because::Backlog }),
+            (None, Some((start, limit))) => Some(Due { at: start.plus(limit), because: Because::Policy }),
+            (None, None) => None,
         };
-        match self.exploited_due {
-            Some(at) if at > self.first_observed && at < policy.at => Due { at, because: Because::Exploited },
-            _ => policy,
-        }
+        let ahead = self.exploited_due.filter(|at| *at > self.first_observed);
+        let exploited = ahead.map(|at| Due { at, because: Because::Exploited });
+        policy.into_iter().chain(exploited).min_by_key(|due| due.at)
     }
 }
 
@@ -174,8 +191,7 @@ mod tests {
     fn deadline() -> Deadline {
         Deadline {
             first_observed: day(10),
-            start: day(5),
-            limit: Duration::from_days(30),
+            policy: Some((day(5), Duration::from_days(30))),
             backlog: None,
             exploited_due: None,
         }
@@ -191,7 +207,7 @@ mod tests {
         ] {
             assert_eq!(
                 Deadline { exploited_due: Some(day(date)), ..deadline() }.due(),
-                expected,
+                Some(expected),
                 "day {date}"
             );
         }
@@ -200,12 +216,27 @@ mod tests {
     #[test]
     fn a_backlog_deadline_counts_from_enrolment() {
         let backlog = Deadline { backlog: Some((day(10), Duration::from_days(90))), ..deadline() };
-        assert_eq!(backlog.due(), Due { at: day(100), because: Because::Backlog });
+        assert_eq!(backlog.due(), Some(Due { at: day(100), because: Because::Backlog }));
+    }
+
+    #[test]
+    fn where_the_policy_sets_no_limit_the_date_of_a_catalogue_alone_binds() {
+        let none = Deadline { policy: None, ..deadline() };
+        assert_eq!(none.due(), None);
+        let exploited = Deadline { exploited_due: Some(day(11)), ..none };
+        assert_eq!(exploited.due(), Some(Due { at: day(11), because: Because::Exploited }));
+    }
+
+    #[test]
+    fn a_deadline_itself_is_still_in_time() {
+        let due = Due { at: day(11), because: Because::Policy };
+        assert_eq!([10, 11, 12].map(|n| due.is_overdue(day(n))), [false, false, true]);
     }
 
     #[test]
     fn the_largest_limit_does_not_overflow() {
-        let far = Deadline { start: Timestamp::from_millis(i64::MAX), ..deadline() };
-        assert_eq!(far.due().at, Timestamp::from_millis(i64::MAX));
+        let end = Timestamp::from_millis(i64::MAX);
+        let far = Deadline { policy: Some((end, Duration::from_days(30))), ..deadline() };
+        assert_eq!(far.due().map(|due| due.at), Some(end));
     }
 }
