@@ -5,7 +5,7 @@ use std::path::Path;
 use bartizan_core::severity::{self, Severity};
 use bartizan_server::api::asset;
 use bartizan_server::api::finding::held::{self, Described, Ended, Row};
-use bartizan_server::api::finding::{Finding, Group, List};
+use bartizan_server::api::finding::{Deadline, Finding, Group, List};
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 use serde_json::json;
@@ -221,12 +221,19 @@ fn asset_rows(findings: &[Finding]) -> Rows {
             finding.subject.clone(),
             finding.object.clone(),
             finding.since.clone(),
+            due(finding.due.as_ref()),
             finding.owner.clone().unwrap_or_default(),
             finding.action.clone(),
         ]
     };
-    let header = vec!["key", "severity", "kind", "subject", "object", "since", "owner", "action"];
+    let header = vec!["key", "severity", "kind", "subject", "object", "since", "due", "owner", "action"];
     Rows { header, rows: findings.iter().map(row).collect() }
+}
+
+/// By when it has to be gone, and whether that has passed.
+fn due(due: Option<&Deadline>) -> String {
+    let overdue = |due: &Deadline| if due.overdue { " overdue" } else { "" };
+    due.map(|due| format!("{}{}", due.at, overdue(due))).unwrap_or_default()
 }
 
 /// How a finding stands, in a word.
@@ -244,10 +251,11 @@ fn held_rows(findings: &[Row]) -> Rows {
             finding.asset.clone(),
             finding.owner.clone().unwrap_or_default(),
             finding.since.clone(),
+            due(finding.due.as_ref()),
             state(finding.ended.as_ref()).to_owned(),
         ]
     };
-    let header = vec!["key", "kind", "subject", "object", "asset", "owner", "since", "state"];
+    let header = vec!["key", "kind", "subject", "object", "asset", "owner", "since", "due", "state"];
     Rows { header, rows: findings.iter().map(row).collect() }
 }
 
@@ -275,6 +283,9 @@ fn shown(finding: &Described) -> Rows {
         say("action", now.action.clone());
     }
     say("since", told.since.clone());
+    if let Some(deadline) = &told.due {
+        say("due", format!("{}, by {} ({})", due(Some(deadline)), deadline.policy, deadline.because));
+    }
     say("backlog", if told.backlog { "yes" } else { "no" }.to_owned());
     say("came back", told.returns.to_string());
     say("owner", told.owner.clone().unwrap_or_else(|| "nobody".to_owned()));

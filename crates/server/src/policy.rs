@@ -15,6 +15,7 @@ use bartizan_core::monitoring::signal::Kind;
 use bartizan_core::selector::{Labels, Selector};
 use bartizan_core::severity::Severity;
 use bartizan_core::time::{Duration, Timestamp};
+use bartizan_core::vulnerability::response::{self, Response};
 use bartizan_detect::rules;
 use bartizan_store::{Error, Store};
 
@@ -58,6 +59,8 @@ pub struct Environment {
     policies: RwLock<BTreeMap<Vec<usize>, Arc<Policy>>>,
     /// Which rules' fixes are to be made, and on whom.
     pub enforcements: Vec<Enforced>,
+    /// By when findings have to be gone, and on whom.
+    responses: Vec<(Selector, Response)>,
     /// Where alerts go, by the routes' names; a route that can't be read says why.
     pub(crate) routes: Vec<(String, Result<Routes, String>)>,
 }
@@ -146,6 +149,8 @@ impl Policies {
         let all: Vec<Document> = applied.into_iter().map(|applied| applied.document).collect();
         let enforcements = all.iter().filter(|document| document.kind == enforcement::KIND);
         let enforcements = enforcements.filter_map(enforced).collect();
+        let responses = all.iter().filter(|document| document.kind == response::KIND);
+        let responses = responses.filter_map(responding).collect();
         let routes = all.iter().filter(|document| document.kind == "Route").map(route).collect();
         let ours = |document: &Document| AGENT_KINDS.contains(&document.kind.as_str());
         let documents: Vec<Arc<Document>> = all.into_iter().filter(ours).map(Arc::new).collect();
@@ -176,7 +181,7 @@ impl Policies {
         let named = documents.iter().enumerate().map(|(place, document)| (place, signals(document)));
         let signals = named.filter(|(_, signals)| !signals.is_empty()).collect();
         let (rules, policies) = (Arc::new(rules), RwLock::default());
-        Ok(Environment { etag, documents, rules, signals, policies, enforcements, routes })
+        Ok(Environment { etag, documents, rules, signals, policies, enforcements, responses, routes })
     }
 
     /// What people have to know of a rule, in the words of the highest environment that has it with one
@@ -225,6 +230,17 @@ impl Policies {
     }
 }
 
+fn responding(document: &Document) -> Option<(Selector, Response)> {
+    match Response::from_document(document) {
+        Ok(response) => Some((document.scope.clone(), response)),
+        // It was good when it was applied: a newer program wrote it.
+        Err(fault) => {
+            tracing::error!(document.name = document.name, %fault, "can't read by when findings have to be gone");
+            None
+        }
+    }
+}
+
 /// A route's name, and what it says or why it can't be read: it was good when it was applied, so a newer
 /// program wrote it.
 fn route(document: &Document) -> (String, Result<Routes, String>) {
@@ -249,6 +265,12 @@ impl Environment {
     /// What people have to know of a rule.
     pub fn rule(&self, baseline: &str, rule: &str) -> Option<&Rule> {
         self.rules.get(baseline)?.get(rule)
+    }
+
+    /// By when findings have to be gone on an asset with these labels.
+    pub fn responses(&self, labels: &Labels) -> Vec<&Response> {
+        let ours = self.responses.iter().filter(|(scope, _)| scope.matches(labels));
+        ours.map(|(_, response)| response).collect()
     }
 
     /// What the documents come to that apply to an asset with these labels.

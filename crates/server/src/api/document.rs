@@ -12,6 +12,7 @@ use bartizan_core::incident::rule::IncidentRule;
 use bartizan_core::monitoring::health::Health;
 use bartizan_core::monitoring::route::Routes;
 use bartizan_core::person::Person;
+use bartizan_core::vulnerability::response::{self, Response};
 use bartizan_core::vulnerability::source::{self, FeedSource};
 use bartizan_detect::rules::Rules;
 use bartizan_store::document::Edit;
@@ -218,11 +219,12 @@ pub fn check(document: &Document) -> Vec<document::Fault> {
         "Health" => Health::from_document(document).err().into_iter().collect(),
         enforcement::KIND => Enforcement::from_document(document).err().into_iter().collect(),
         "Route" => Routes::from_document(document).err().into_iter().collect(),
+        response::KIND => Response::from_document(document).err().into_iter().collect(),
         "IncidentRule" => IncidentRule::from_document(document).err().into_iter().collect(),
         "Detection" => Rules::default().read_document(document).err().into_iter().collect(),
         kind => {
-            let known =
-                "there are Baseline, Detection, Enforcement, FeedSource, Health, IncidentRule and Route";
+            let known = "there are Baseline, Detection, Enforcement, FeedSource, Health, IncidentRule, \
+                ResponsePolicy and Route";
             vec![document.fault("", format!("there is no kind of document `{kind}`: {known}"))]
         }
     }

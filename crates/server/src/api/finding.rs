@@ -9,7 +9,10 @@ use axum::response::Json;
 use axum::routing::get;
 use bartizan_core::asset::Asset;
 use bartizan_core::finding::Subject;
-use bartizan_core::severity::{Severity, presumed};
+use bartizan_core::posture::Record;
+use bartizan_core::posture::index::About;
+use bartizan_core::severity::presumed;
+use bartizan_core::time::Timestamp;
 use bartizan_core::verdict::Verdict;
 use bartizan_core::vulnerability::affected::severity;
 use bartizan_core::vulnerability::matching;
@@ -23,11 +26,17 @@ use crate::web::{Route, Web};
 
 pub mod accepted;
 pub mod affected;
+pub mod due;
 pub mod fleet;
 pub mod held;
 
 use accepted::{Accepted, Overlay};
+pub use due::Deadline;
+use due::Fact;
 pub use fleet::{Filter, List};
+
+/// What has no deadline comes after what has one: it stands behind every time in RFC 3339.
+const LAST: &str = "~";
 
 /// One finding on one asset.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -62,6 +71,9 @@ pub struct Finding {
     /// The newest of what people said of it, the newest first.
     #[serde(default)]
     pub comments: Vec<held::Told>,
+    /// By when it has to be gone; none where no policy says, where it is accepted, or where it is unknown.
+    #[serde(default)]
+    pub due: Option<Deadline>,
 }
 
 /// One thing that is wrong, over the fleet.
@@ -126,104 +138,133 @@ pub(super) fn routes() -> Vec<Route> {
     [list, affected::route()].into_iter().chain(held::routes()).collect()
 }
 
-/// What is not met on one asset, and what nobody can say of it, the worst first.
+/// One finding of an asset, and what it is due and ordered by.
+struct Seen {
+    fact: Fact,
+    finding: Finding,
+}
+
+/// What is not met on one asset, and what nobody can say of it, the worst first; of one severity, what is due
+/// first. What is accepted comes last.
 pub(crate) async fn of_asset(web: &Web, asset: &Asset) -> Result<Vec<Finding>, Problem> {
     let record = web.store.record(asset.number).await?;
+    let mut seen = deviations(web, asset, &record).await?;
+    seen.extend(vulnerabilities(web, asset, record.present().collect()).await?);
+    let held = held::on(web, asset).await?;
+    Overlay::read(web).await?.mark(asset, seen.iter_mut().map(|one| &mut one.finding));
+    held::mark(web, &held, seen.iter_mut().map(|one| &mut one.finding)).await?;
+    let facts: Vec<Fact> = seen.iter().map(|one| one.fact.clone()).collect();
+    for (one, due) in seen.iter_mut().zip(due::deadlines(web, asset, &facts, &held).await?) {
+        // What is accepted is due when its acceptance ends, and what nobody can say is no finding.
+        one.finding.due = due.filter(|_| one.finding.accepted.is_none() && !one.finding.is_unknown());
+    }
+    seen.sort_by(|Seen { fact, finding: x }, Seen { fact: other, finding: y }| {
+        let due =
+            |finding: &Finding| finding.due.as_ref().map_or_else(|| LAST.to_owned(), |due| due.at.clone());
+        (x.accepted.is_some().cmp(&y.accepted.is_some()))
+            .then_with(|| presumed(other.severity).cmp(&presumed(fact.severity)))
+            .then_with(|| due(x).cmp(&due(y)))
+            .then_with(|| x.kind.cmp(&y.kind))
+            .then_with(|| x.subject.cmp(&y.subject))
+    });
+    Ok(seen.into_iter().map(|one| one.finding).collect())
+}
+
+async fn deviations(web: &Web, asset: &Asset, record: &Record) -> Result<Vec<Seen>, Problem> {
     let subjects = web.store.subjects().await?;
     let environment = web.policies.environment(&asset.environment).await?;
-    let mut found: Vec<(Option<Severity>, Finding)> = Vec::new();
     let stale = web.stale.read();
     let standings =
         record.verdicts().map(|(number, standing)| (number, stale.standing(asset.number, standing)));
+    let mut seen = Vec::new();
     for (number, standing) in standings.filter(|(_, standing)| standing.verdict != Verdict::Met) {
         let Some(subject) = subjects.get(&number) else { continue };
         let rule = environment.rule(&subject.baseline, &subject.rule);
         let severity = rule.map(|rule| rule.severity);
         let (baseline, name) = (subject.baseline.clone(), subject.rule.clone());
-        let key = Subject::Deviation { asset: asset.id, baseline, rule: name }.key();
-        found.push((
-            severity,
-            Finding {
-                key: key.to_string(),
-                kind: "deviation".to_owned(),
-                subject: format!("{}/{}", subject.baseline, subject.rule),
-                object: String::new(),
-                title: rule.map_or_else(|| subject.rule.clone(), |rule| rule.title.clone()),
-                severity: severity.map(|severity| severity.to_string()),
-                verdict: standing.verdict.to_string(),
-                since: standing.since.to_string(),
-                action: rule.map(|rule| rule.remediation.clone()).unwrap_or_default(),
-                fix_state: None,
-                kev_due: None,
-                epss_millionths: None,
-                accepted: None,
-                owner: None,
-                comments: Vec::new(),
-            },
-        ));
+        let key = Subject::Deviation { asset: asset.id, baseline, rule: name }.key().to_string();
+        let finding = Finding {
+            key: key.clone(),
+            kind: "deviation".to_owned(),
+            subject: format!("{}/{}", subject.baseline, subject.rule),
+            object: String::new(),
+            title: rule.map_or_else(|| subject.rule.clone(), |rule| rule.title.clone()),
+            severity: severity.map(|severity| severity.to_string()),
+            verdict: standing.verdict.to_string(),
+            since: standing.since.to_string(),
+            action: rule.map(|rule| rule.remediation.clone()).unwrap_or_default(),
+            fix_state: None,
+            kev_due: None,
+            epss_millionths: None,
+            accepted: None,
+            owner: None,
+            comments: Vec::new(),
+            due: None,
+        };
+        let by = vec![About::Subject(number)];
+        seen.push(Seen { fact: Fact { key, severity, since: standing.since, by, kev_due: None }, finding });
     }
-    found.extend(vulnerabilities(web, asset, record.present().collect()).await?);
-    found.sort_by(|(a, x), (b, y)| {
-        presumed(*b)
-            .cmp(&presumed(*a))
-            .then_with(|| x.kind.cmp(&y.kind))
-            .then_with(|| x.subject.cmp(&y.subject))
-    });
-    let mut findings: Vec<Finding> = found.into_iter().map(|(_, finding)| finding).collect();
-    Overlay::read(web).await?.mark(asset, &mut findings);
-    held::mark(web, asset, &mut findings).await?;
-    Ok(findings)
+    Ok(seen)
 }
 
 async fn vulnerabilities(
     web: &Web,
     asset: &Asset,
-    present: BTreeMap<u32, bartizan_core::time::Timestamp>,
-) -> Result<Vec<(Option<Severity>, Finding)>, Problem> {
+    present: BTreeMap<u32, Timestamp>,
+) -> Result<Vec<Seen>, Problem> {
     let numbers: Vec<u32> = present.keys().copied().collect();
     // One finding for each vulnerability and source package, however many binary packages carry it.
-    let mut found: BTreeMap<(String, String), (Option<Severity>, Finding)> = BTreeMap::new();
+    let mut found: BTreeMap<(String, String), Seen> = BTreeMap::new();
     for known in web.store.matches(&numbers).await? {
         let told = &known.found;
         if matches!(told.verdict, matching::Verdict::Fixed | matching::Verdict::NotAffected) {
             continue;
         }
         let since = present.get(&known.tuple).copied().unwrap_or(known.known_at).max(known.known_at);
-        let rated = severity(told);
-        let (id, source) = (told.vulnerability.clone(), told.source.clone());
-        let key = Subject::Vulnerability { asset: asset.id, id, source_package: source }.key();
-        let verdict = match told.verdict {
-            matching::Verdict::Unknown(reason) => format!("unknown: {reason}"),
-            _ => "not met".to_owned(),
-        };
-        let known = exploitation(web, &told.vulnerability);
-        let finding = Finding {
-            key: key.to_string(),
-            kind: "vulnerability".to_owned(),
-            subject: told.vulnerability.clone(),
-            object: told.source.clone(),
-            title: told.evidence.clone(),
-            severity: rated.map(|severity| severity.to_string()),
-            verdict,
-            since: since.to_string(),
-            action: action(told),
-            fix_state: told.fix_state.map(|state| state.as_str().to_owned()),
-            kev_due: known.0,
-            epss_millionths: known.1,
-            accepted: None,
-            owner: None,
-            comments: Vec::new(),
-        };
+        let mut seen = vulnerable(web, asset, told, since);
+        if known.quiet && told.verdict == matching::Verdict::Affected {
+            seen.fact.by.push(About::Tuple(known.tuple));
+        }
         match found.entry((told.vulnerability.clone(), told.source.clone())) {
-            Entry::Vacant(entry) => drop(entry.insert((rated, finding))),
+            Entry::Vacant(entry) => drop(entry.insert(seen)),
             // Where another of its builds is affected, that of one nobody can say is no matter.
-            Entry::Occupied(mut entry) if entry.get().1.is_unknown() && !finding.is_unknown() => {
-                entry.insert((rated, finding));
+            Entry::Occupied(mut entry) if entry.get().finding.is_unknown() && !seen.finding.is_unknown() => {
+                entry.insert(seen);
             }
-            Entry::Occupied(_) => {}
+            Entry::Occupied(mut entry) => entry.get_mut().fact.by.append(&mut seen.fact.by),
         }
     }
     Ok(found.into_values().collect())
+}
+
+fn vulnerable(web: &Web, asset: &Asset, told: &matching::Match, since: Timestamp) -> Seen {
+    let severity = severity(told);
+    let (id, source) = (told.vulnerability.clone(), told.source.clone());
+    let key = Subject::Vulnerability { asset: asset.id, id, source_package: source }.key().to_string();
+    let verdict = match told.verdict {
+        matching::Verdict::Unknown(reason) => format!("unknown: {reason}"),
+        _ => "not met".to_owned(),
+    };
+    let (kev_due, epss_millionths) = exploitation(web, &told.vulnerability);
+    let finding = Finding {
+        key: key.clone(),
+        kind: "vulnerability".to_owned(),
+        subject: told.vulnerability.clone(),
+        object: told.source.clone(),
+        title: told.evidence.clone(),
+        severity: severity.map(|severity| severity.to_string()),
+        verdict,
+        since: since.to_string(),
+        action: action(told),
+        fix_state: told.fix_state.map(|state| state.as_str().to_owned()),
+        kev_due: kev_due.clone(),
+        epss_millionths,
+        accepted: None,
+        owner: None,
+        comments: Vec::new(),
+        due: None,
+    };
+    Seen { fact: Fact { key, severity, since, by: Vec::new(), kev_due }, finding }
 }
 
 /// What the feeds know of its exploitation: the catalogue's due day, and the probability in millionths.

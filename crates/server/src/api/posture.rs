@@ -28,6 +28,10 @@ pub struct Posture {
     pub unknown: u64,
     /// Findings that are accepted, and open still: each counts once for each asset that has it.
     pub accepted: u64,
+    /// Findings that somebody owns or said something of, and whose deadline has passed; those that nobody has put
+    /// anything on are not counted.
+    #[serde(default)]
+    pub overdue: u64,
     /// Vulnerabilities that affect at least one asset.
     pub vulnerabilities: u64,
     /// Those of them that a published version fixes.
@@ -102,6 +106,7 @@ pub async fn posture(web: &Web) -> Result<Posture, Problem> {
     posture.builds_waiting = as_of.builds;
     posture.matches_waiting = as_of.matches;
     posture.accepted = Overlay::read(web).await?.count().await?;
+    posture.overdue = super::finding::held::overdue(web).await?;
     (posture.open_alerts, posture.unacknowledged) = web.store.open_alert_counts().await?;
     let feeds = web.store.feeds().await?;
     posture.feeds = feeds.len() as u64;

@@ -7,6 +7,8 @@ use askama::filters::HtmlSafe;
 use bartizan_core::severity::Severity;
 use bartizan_core::time::Timestamp;
 
+use crate::api::finding::Deadline;
+
 /// How many characters the beginning of a long text has.
 const START_LIMIT: usize = 72;
 
@@ -210,6 +212,27 @@ pub(super) fn word(word: &str) -> Badge {
 /// A vulnerability that is known to be exploited.
 pub(super) fn exploited() -> Badge {
     Badge { tone: "critical", word: "exploited".to_owned() }
+}
+
+/// What should be gone by now.
+pub(super) fn overdue() -> Badge {
+    Badge { tone: "not-met", word: "overdue".to_owned() }
+}
+
+/// By when something has to be gone, and by which rule; empty where nobody says.
+#[derive(Debug, Template)]
+#[template(path = "part/due.html")]
+pub(super) struct Due {
+    now: Now,
+    due: Option<Deadline>,
+}
+
+impl HtmlSafe for Due {}
+
+impl Now {
+    pub(super) fn due(self, due: &Option<Deadline>) -> Due {
+        Due { now: self, due: due.clone() }
+    }
 }
 
 /// A probability in millionths, as a share: `0.4%`.

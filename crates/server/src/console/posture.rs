@@ -70,6 +70,7 @@ impl Part {
             && self.posture.feeds > 0
             && self.posture.assets > 0
             && self.posture.quarantined == 0
+            && self.posture.overdue == 0
             && self.troubled().next().is_none()
     }
 }

@@ -1,4 +1,4 @@
-//! A server, three people, and hosts that tell how they stand.
+//! A server, four people, and hosts that tell how they stand.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -44,10 +44,11 @@ spec:
        check: {sysctl: {key: kernel.b, value: {equals: 1}}}, remediation: Start it.}
 ";
 
-/// Who works on findings, somebody else who does, and who only reads.
+/// Who works on findings, somebody else who does, who only reads, and security.
 pub(crate) const ANN: usize = 0;
 pub(crate) const REA: usize = 1;
 pub(crate) const READER: usize = 2;
+pub(crate) const SAM: usize = 3;
 
 /// TLS looks at the machine's clock, so the server's has to be about the same.
 pub(crate) fn now() -> Timestamp {
@@ -68,7 +69,13 @@ impl House {
         let settings = Settings { place, ..Settings::in_folder(folder) };
         let app = App::start(&settings, Ambient::new(now, StdRng::from_os_rng())).await.unwrap();
         let mut tokens = Vec::new();
-        for (name, role) in [("ann", Role::Operator), ("rea", Role::Responder), ("dan", Role::Auditor)] {
+        let people = [
+            ("ann", Role::Operator),
+            ("rea", Role::Responder),
+            ("dan", Role::Auditor),
+            ("sam", Role::Security),
+        ];
+        for (name, role) in people {
             let person = Person {
                 id: PersonId::mint(now(), app.web.ambient.random()),
                 name: name.to_owned(),

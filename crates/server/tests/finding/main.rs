@@ -12,6 +12,7 @@ mod house;
 
 use std::hash::{BuildHasher as _, RandomState};
 
+use bartizan_core::time::Timestamp;
 use bartizan_core::verdict::{Reason, Verdict};
 use bartizan_server::ambient::Ambient;
 use bartizan_server::{App, Settings};
@@ -20,7 +21,7 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
 
-use house::{ANN, House, LIMIT, REA, READER, now};
+use house::{ANN, House, LIMIT, READER, REA, SAM, now};
 
 const MET: Verdict = Verdict::Met;
 const NOT_MET: Verdict = Verdict::NotMet;
@@ -219,6 +220,74 @@ async fn who_only_reads_puts_nothing_on_it_and_hostile_words_are_refused() {
     let rehearsed = house.ask(ANN, &format!("{comment}?dry_run=true"), Some(says("x"))).await;
     assert_eq!(rehearsed, (200, json!({"dry_run": true, "state": "accepted"})));
     assert!(house.get("/findings/held?ended=true").await["findings"].as_array().unwrap().is_empty());
+    house.app.stop().await;
+}
+
+/// What a policy says, whose limit for what is rated high is this.
+fn policy(within: &str) -> String {
+    format!(
+        "kind: ResponsePolicy\nname: response\nspec:\n  limits:\n    high: {{from: first_observed, within: {within}}}\n    \
+         unrated: {{from: first_observed, within: 10d}}\n  backlog: 90d\n  exploited: true\n"
+    )
+}
+
+/// How long after a time another one is, in whole days.
+fn days(from: &Value, to: &Value) -> i64 {
+    let ms = |at: &Value| at.as_str().unwrap().parse::<Timestamp>().unwrap().as_millis();
+    (ms(to) - ms(from)) / 86_400_000
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_says_by_when_it_has_to_be_gone_and_what_is_overdue_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut house = House::start(sqlite(&folder), folder.path()).await;
+    let host = house.enrol(1).await;
+    house.report(&host, &[(CHECK, NOT_MET)]).await;
+    let key = house.only_finding(&host).await;
+    let of_host = "/assets/web-1";
+    assert_eq!(house.get(of_host).await["findings"][0]["due"], Value::Null, "nobody says");
+    house.apply(&policy("30d")).await;
+    // What its first sight brought is due from its enrolment.
+    let told = house.until(of_host, |told| told["findings"][0]["due"]["because"] == "backlog").await;
+    let due = &told["findings"][0]["due"];
+    assert_eq!(days(&told["enrolled_at"], &due["at"]), 90, "{told}");
+    assert_eq!((&due["policy"], &due["overdue"]), (&json!("response"), &json!(false)), "{told}");
+
+    // It came back: that is news, and due from then on.
+    house.report(&host, &[(CHECK, MET)]).await;
+    house.until(of_host, |told| told["findings"].as_array().unwrap().is_empty()).await;
+    house.report(&host, &[(CHECK, NOT_MET)]).await;
+    let told = house.until(of_host, |told| told["findings"][0]["due"]["because"] == "policy").await;
+    let finding = &told["findings"][0];
+    assert_eq!(days(&finding["since"], &finding["due"]["at"]), 30, "{told}");
+
+    // What nobody rates has a limit of its own, and comes after what is graver.
+    house.installs(&host, &["1"]).await;
+    house.match_builds(&["1"]).await;
+    let told = house.until(of_host, |told| told["findings"].as_array().unwrap().len() == 2).await;
+    assert_eq!(told["findings"][0]["key"], json!(key), "{told}");
+    let unrated = house.until(of_host, |told| told["findings"][1]["due"]["because"] == "backlog").await;
+    assert_eq!(unrated["findings"][1]["severity"], Value::Null, "{unrated}");
+
+    house.apply(&policy("1ms")).await;
+    let overdue = |told: &Value| told["findings"][0]["due"]["overdue"] == true;
+    house.until(of_host, overdue).await;
+    let affected = house.get("/findings/deviation/base%2Fold-tls").await;
+    assert_eq!(affected["on"][0]["due"]["overdue"], true, "{affected}");
+    assert_eq!(house.get("/posture").await["overdue"], 0, "it is in nobody's hands");
+    let path = format!("/findings/by-key/{key}");
+    house.does(ANN, &format!("{path}/assign"), json!({"asset": "web-1"})).await;
+    assert_eq!(house.get("/posture").await["overdue"], 1);
+    assert_eq!(house.get("/findings/held").await["findings"][0]["due"]["because"], "policy");
+
+    // Accepted, it is due when its acceptance ends; unknown, it is no finding.
+    let wanted = json!({"scope": ["rule=old-tls"], "reason": "x", "until": "30d", "manual": "a guard", "review_by": "14d"});
+    let (_, proposed) = house.ask(ANN, "/acceptances", Some(wanted)).await;
+    let approve = format!("/acceptances/{}/approve", proposed["id"].as_str().unwrap());
+    house.does(SAM, &approve, json!({})).await;
+    let told = house.until(of_host, |told| told["findings"][1]["accepted"]["owner"] == "ann").await;
+    assert_eq!(told["findings"][1]["due"], Value::Null, "{told}");
+    assert_eq!(house.get("/posture").await["overdue"], 0);
     house.app.stop().await;
 }
 

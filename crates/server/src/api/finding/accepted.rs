@@ -91,17 +91,15 @@ impl<'a> Overlay<'a> {
         self.acceptances.iter().find(covers).map(|(_, told)| told.clone())
     }
 
-    /// Tells of each finding of an asset whether it is accepted; those that are come last.
-    pub(crate) fn mark(&self, asset: &Asset, findings: &mut [Finding]) {
+    /// Tells of each finding of an asset whether it is accepted.
+    pub(crate) fn mark<'b>(&self, asset: &Asset, findings: impl Iterator<Item = &'b mut Finding>) {
         if self.acceptances.is_empty() {
             return;
         }
-        for finding in findings.iter_mut() {
+        for finding in findings {
             let fault = Fault::named(&finding.kind, &finding.subject, &finding.object);
             finding.accepted = fault.and_then(|fault| self.of(&fault, asset));
         }
-        // Stable: what is open stays in its order.
-        findings.sort_by_key(|finding| finding.accepted.is_some());
     }
 
     /// How many findings are accepted over the fleet: each counts once for each asset that has it.

@@ -5,9 +5,11 @@ use axum::http::Method;
 use axum::response::Json;
 use axum::routing::get;
 use bartizan_core::posture::index::{About, Plane};
-use bartizan_core::posture::{Record, SubjectNumber};
+use bartizan_core::posture::{Record, Standing, SubjectNumber};
+use bartizan_core::severity::Severity;
 use bartizan_core::time::Timestamp;
 use bartizan_core::verdict::Verdict;
+use bartizan_core::vulnerability::affected::severity;
 use bartizan_core::vulnerability::matching;
 use bartizan_store::log::Log;
 use bartizan_store::matching::Known;
@@ -16,9 +18,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::accepted::{Accepted, Overlay};
+use super::due::{self, Deadline, Fact};
 use super::{Group, fleet, held};
 use crate::acceptance::Fault;
 use crate::api::Answer;
+use crate::api::person::Names;
 use crate::auth::READERS;
 use crate::problem::{Problem, Query};
 use crate::web::{Route, Web};
@@ -49,6 +53,8 @@ pub struct On {
     pub key: String,
     /// Whose it is to mend there; none where nobody took it.
     pub owner: Option<String>,
+    /// By when it has to be gone there; none where no policy says, or where it is accepted.
+    pub due: Option<Deadline>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -98,17 +104,35 @@ pub(crate) async fn affected(
     };
     let overlay = Overlay::read(web).await?;
     let fault = Fault::named(kind, subject, object).ok_or_else(|| Problem::not_found("finding", subject))?;
-    let mut owned = held::owned(web, &fault).await?;
+    let (held, mut names) = (held::about(web, &fault).await?, Names::default());
     let mut on = Vec::new();
     for number in assets.iter().take(ASSETS_LIMIT) {
         let Some(asset) = web.store.asset_by_number(number).await? else { continue };
         // The index may be a moment behind the record, which has the exact age.
-        let Some(since) = lies.since(&web.store.record(number).await?) else { continue };
+        let Some(mut seen) = lies.on(&web.store.record(number).await?) else { continue };
+        let key = fault.on(asset.id).key().to_string();
+        let ours = held.get(&key).map(|held| &held.finding);
+        if let Some(finding) = ours.filter(|finding| finding.is_open()) {
+            seen.since = seen.since.min(finding.since);
+        }
+        let since = seen.since;
+        let severity = match &fault {
+            Fault::Rule { baseline, rule } => {
+                let environment = web.policies.environment(&asset.environment).await?;
+                environment.rule(baseline, rule).map(|rule| rule.severity)
+            }
+            Fault::Vulnerability { .. } => seen.severity,
+        };
+        let kev_due = finding.kev_due.clone();
+        let fact = Fact { key: key.clone(), severity, since, by: seen.by, kev_due };
+        let accepted = overlay.of(&fault, &asset);
+        let due = due::deadlines(web, &asset, &[fact], &held).await?.pop().flatten();
         on.push(On {
             id: asset.id.to_string(),
-            accepted: overlay.of(&fault, &asset),
-            key: fault.on(asset.id).key().to_string(),
-            owner: owned.remove(&asset.id),
+            due: due.filter(|_| accepted.is_none()),
+            accepted,
+            key,
+            owner: held::name(web, ours.and_then(|finding| finding.owner), &mut names).await?,
             name: asset.name,
             service: asset.service,
             environment: asset.environment,
@@ -139,21 +163,38 @@ async fn builds(web: &Web, vulnerability: &str, source: &str) -> Result<(Lies, R
     Ok((Lies::Builds(known), assets))
 }
 
+/// How an asset has it.
+struct Seen {
+    since: Timestamp,
+    /// How bad its build is; none for rules, and where no feed rates it.
+    severity: Option<Severity>,
+    by: Vec<About>,
+}
+
 impl Lies {
-    /// Since when an asset has it.
-    fn since(&self, record: &Record) -> Option<Timestamp> {
+    /// How an asset has it; none where it does not.
+    fn on(&self, record: &Record) -> Option<Seen> {
         match self {
             Lies::Rules(numbers) => {
-                let standings = numbers.iter().filter_map(|number| record.standing(*number));
-                let unmet = standings.filter(|standing| standing.verdict == Verdict::NotMet);
-                unmet.map(|standing| standing.since).min()
+                let standings =
+                    numbers.iter().filter_map(|number| Some((*number, record.standing(*number)?)));
+                let unmet = standings.filter(|(_, standing)| standing.verdict == Verdict::NotMet);
+                let unmet: Vec<(SubjectNumber, Standing)> = unmet.collect();
+                let since = unmet.iter().map(|(_, standing)| standing.since).min()?;
+                let by = unmet.iter().map(|(number, _)| About::Subject(*number)).collect();
+                Some(Seen { since, severity: None, by })
             }
             Lies::Builds(known) => {
                 let here = record.present().filter_map(|(tuple, since)| {
                     let found = known.iter().find(|known| known.tuple == tuple)?;
-                    Some(since.max(found.known_at))
+                    Some((since.max(found.known_at), found))
                 });
-                here.min()
+                let here: Vec<(Timestamp, &Known)> = here.collect();
+                let since = here.iter().map(|(since, _)| *since).min()?;
+                let quiet = here.iter().filter(|(_, known)| known.quiet);
+                let by = quiet.map(|(_, known)| About::Tuple(known.tuple)).collect();
+                let severity = here.first().and_then(|(_, known)| severity(&known.found));
+                Some(Seen { since, severity, by })
             }
         }
     }

@@ -10,14 +10,17 @@ use bartizan_core::asset::Asset;
 use bartizan_core::canonical::Value;
 use bartizan_core::error::Class;
 use bartizan_core::finding::{End, Entry, Happened, Key, State as Life, Subject};
-use bartizan_core::id::{AssetId, PersonId};
+use bartizan_core::id::PersonId;
 use bartizan_core::person::Person;
 use bartizan_core::role::Role;
+use bartizan_core::vulnerability::affected::Pair;
 use bartizan_store::finding as store;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Finding, of_asset};
+use super::accepted::Overlay;
+use super::due::{self, Deadline, Fact};
+use super::{Finding, exploitation, of_asset};
 use crate::acceptance::Fault;
 use crate::api::openapi::Shape;
 use crate::api::person::{self, Names};
@@ -55,6 +58,9 @@ pub struct Row {
     pub owner: Option<String>,
     /// None while it is open.
     pub ended: Option<Ended>,
+    /// By when it has to be gone; none where no policy says, or where it is accepted or has ended.
+    #[serde(default)]
+    pub due: Option<Deadline>,
 }
 
 /// How a finding ended.
@@ -252,9 +258,11 @@ pub(crate) async fn list(web: &Web, filter: &Filter) -> Result<List, Problem> {
     let numbers: Vec<u32> = held.iter().map(|held| held.number).collect();
     let assets = web.store.assets_by_number(&numbers).await?;
     let (mut findings, mut names) = (Vec::new(), Names::default());
+    let overlay = Overlay::read(web).await?;
     for held in held {
         let Some(asset) = assets.get(&held.number) else { continue };
-        findings.push(row(web, asset, &held, &mut names).await?);
+        let due = due(web, asset, &held, &overlay).await?;
+        findings.push(Row { due, ..row(web, asset, &held, &mut names).await? });
     }
     Ok(List { findings })
 }
@@ -265,17 +273,54 @@ pub(crate) async fn describe(web: &Web, key: &str, on: &str) -> Result<Described
     let mut names = Names::default();
     let Some(held) = held else {
         let now = now.ok_or_else(|| Problem::not_found("finding", key))?;
-        return Ok(Described {
-            row: bare(&asset, &subject, &now.since),
-            now: Some(now),
-            history: Vec::new(),
-        });
+        let row = Row { due: now.due.clone(), ..bare(&asset, &subject, &now.since) };
+        return Ok(Described { row, now: Some(now), history: Vec::new() });
     };
+    let due = now.as_ref().and_then(|now| now.due.clone());
     let mut history = Vec::new();
     for entry in web.store.finding_entries(&held.finding.subject.key(), ENTRIES_LIMIT).await? {
         history.push(told(web, entry, &mut names).await?);
     }
-    Ok(Described { row: row(web, &asset, &held, &mut names).await?, now, history })
+    let row = Row { due, ..row(web, &asset, &held, &mut names).await? };
+    Ok(Described { row, now, history })
+}
+
+/// By when a finding has to be gone that somebody has put something on: by its row, and by how grave the
+/// documents and the feeds say that it is.
+async fn due(
+    web: &Web,
+    asset: &Asset,
+    held: &store::Held,
+    overlay: &Overlay<'_>,
+) -> Result<Option<Deadline>, Problem> {
+    let finding = &held.finding;
+    let (severity, fault) = match &finding.subject {
+        Subject::Deviation { baseline, rule, .. } => {
+            let environment = web.policies.environment(&asset.environment).await?;
+            let found = environment.rule(baseline, rule).map(|rule| rule.severity);
+            (found, Fault::Rule { baseline: baseline.clone(), rule: rule.clone() })
+        }
+        Subject::Vulnerability { id, source_package, .. } => {
+            let pair = Pair { vulnerability: id.clone(), source: source_package.clone() };
+            let found = web.store.vulnerability(&pair).await?.and_then(|row| row.severity);
+            (found, Fault::Vulnerability { id: id.clone(), source: source_package.clone() })
+        }
+        _ => return Ok(None),
+    };
+    if !finding.is_open() || overlay.of(&fault, asset).is_some() {
+        return Ok(None);
+    }
+    let kev_due = finding.subject.labels().get("vulnerability").and_then(|id| exploitation(web, id).0);
+    let key = finding.subject.key().to_string();
+    let fact = Fact { key: key.clone(), severity, since: finding.since, by: Vec::new(), kev_due };
+    let held = BTreeMap::from([(key, held.clone())]);
+    Ok(due::deadlines(web, asset, &[fact], &held).await?.pop().flatten())
+}
+
+/// How many findings in somebody's hands are overdue, of those that changed last.
+pub(crate) async fn overdue(web: &Web) -> Result<u64, Problem> {
+    let rows = list(web, &Filter::default()).await?.findings;
+    Ok(rows.iter().filter(|row| row.due.as_ref().is_some_and(|due| due.overdue)).count() as u64)
 }
 
 /// Who may own a finding, by name.
@@ -284,15 +329,25 @@ pub(crate) async fn owners(web: &Web) -> Result<Vec<String>, Problem> {
     Ok(people.filter(|person| person.has_any(RESPONDERS)).map(|person| person.name).collect())
 }
 
-/// Tells of each finding of an asset whose it is, and what was said of it last.
-pub(super) async fn mark(web: &Web, asset: &Asset, findings: &mut [Finding]) -> Result<(), Problem> {
-    let held = web.store.findings_on(&[asset.number]).await?;
-    let held: BTreeMap<String, store::Held> =
-        held.into_iter().map(|held| (held.finding.subject.key().to_string(), held)).collect();
+/// What people have put something on, of one asset, by key.
+pub(super) async fn on(web: &Web, asset: &Asset) -> Result<BTreeMap<String, store::Held>, Problem> {
+    let held = web.store.findings_on(&[asset.number]).await?.into_iter();
+    Ok(held.map(|held| (held.finding.subject.key().to_string(), held)).collect())
+}
+
+/// Tells of each finding of an asset whose it is, what was said of it last, and since when it is known.
+pub(super) async fn mark<'a>(
+    web: &Web,
+    held: &BTreeMap<String, store::Held>,
+    findings: impl Iterator<Item = &'a mut Finding>,
+) -> Result<(), Problem> {
     let mut names = Names::default();
     for finding in findings {
         let Some(store::Held { finding: ours, .. }) = held.get(&finding.key) else { continue };
         finding.owner = name(web, ours.owner, &mut names).await?;
+        if ours.is_open() {
+            finding.since = finding.since.clone().min(ours.since.to_string());
+        }
         for entry in web.store.finding_entries(&ours.subject.key(), ENTRIES_LIMIT).await? {
             let said = matches!(entry.happened, Happened::Commented { .. });
             if said && finding.comments.len() < COMMENTS_LIMIT {
@@ -303,19 +358,18 @@ pub(super) async fn mark(web: &Web, asset: &Asset, findings: &mut [Finding]) -> 
     Ok(())
 }
 
-/// Whose a fault is on each of its assets, where it is somebody's.
-pub(super) async fn owned(web: &Web, fault: &Fault) -> Result<BTreeMap<AssetId, String>, Problem> {
+/// Where people have put something on a fault, by key.
+pub(super) async fn about(web: &Web, fault: &Fault) -> Result<BTreeMap<String, store::Held>, Problem> {
     let [kind, about, _] = fault.names();
-    let (mut owned, mut names) = (BTreeMap::new(), Names::default());
-    for store::Held { finding, .. } in web.store.findings_about(&kind, &[&about]).await? {
-        let ours = finding.subject.asset().filter(|asset| fault.on(*asset) == finding.subject);
-        let owner = name(web, finding.owner, &mut names).await?;
-        owned.extend(ours.zip(owner));
-    }
-    Ok(owned)
+    let held = web.store.findings_about(&kind, &[&about]).await?.into_iter();
+    Ok(held.map(|held| (held.finding.subject.key().to_string(), held)).collect())
 }
 
-async fn name(web: &Web, id: Option<PersonId>, names: &mut Names) -> Result<Option<String>, Problem> {
+pub(super) async fn name(
+    web: &Web,
+    id: Option<PersonId>,
+    names: &mut Names,
+) -> Result<Option<String>, Problem> {
     match id {
         Some(id) => names.name(web, id).await.map(Some),
         None => Ok(None),
@@ -347,6 +401,7 @@ fn bare(asset: &Asset, subject: &Subject, since: &str) -> Row {
         returns: 0,
         owner: None,
         ended: None,
+        due: None,
     }
 }
 
