@@ -1,5 +1,6 @@
 //! Findings: obligations that are not met, on one asset with exact ages, or over the fleet.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
@@ -34,9 +35,6 @@ use accepted::{Accepted, Overlay};
 pub use due::Deadline;
 use due::Fact;
 pub use fleet::{Filter, List};
-
-/// What has no deadline comes after what has one: it stands behind every time in RFC 3339.
-const LAST: &str = "~";
 
 /// One finding on one asset.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -142,6 +140,8 @@ pub(super) fn routes() -> Vec<Route> {
 struct Seen {
     fact: Fact,
     finding: Finding,
+    /// By when it has to be gone.
+    due: Option<Timestamp>,
 }
 
 /// What is not met on one asset, and what nobody can say of it, the worst first; of one severity, what is due
@@ -151,21 +151,24 @@ pub(crate) async fn of_asset(web: &Web, asset: &Asset) -> Result<Vec<Finding>, P
     let mut seen = deviations(web, asset, &record).await?;
     seen.extend(vulnerabilities(web, asset, record.present().collect()).await?);
     let held = held::on(web, asset).await?;
+    for one in seen.iter_mut().filter(|one| !one.finding.is_unknown()) {
+        let known = held.get(&one.fact.key).map(|held| &held.finding).filter(|finding| finding.is_open());
+        one.fact.since = known.map_or(one.fact.since, |finding| finding.since.min(one.fact.since));
+        one.finding.since = one.fact.since.to_string();
+    }
     Overlay::read(web).await?.mark(asset, seen.iter_mut().map(|one| &mut one.finding));
     held::mark(web, &held, seen.iter_mut().map(|one| &mut one.finding)).await?;
     let facts: Vec<Fact> = seen.iter().map(|one| one.fact.clone()).collect();
     for (one, due) in seen.iter_mut().zip(due::deadlines(web, asset, &facts, &held).await?) {
         // What is accepted is due when its acceptance ends, and what nobody can say is no finding.
-        one.finding.due = due.filter(|_| one.finding.accepted.is_none() && !one.finding.is_unknown());
+        let due = due.filter(|_| one.finding.accepted.is_none() && !one.finding.is_unknown());
+        one.due = due.as_ref().map(|(at, _)| *at);
+        one.finding.due = due.map(|(_, due)| due);
     }
-    seen.sort_by(|Seen { fact, finding: x }, Seen { fact: other, finding: y }| {
-        let due =
-            |finding: &Finding| finding.due.as_ref().map_or_else(|| LAST.to_owned(), |due| due.at.clone());
-        (x.accepted.is_some().cmp(&y.accepted.is_some()))
-            .then_with(|| presumed(other.severity).cmp(&presumed(fact.severity)))
-            .then_with(|| due(x).cmp(&due(y)))
-            .then_with(|| x.kind.cmp(&y.kind))
-            .then_with(|| x.subject.cmp(&y.subject))
+    seen.sort_by_cached_key(|Seen { fact, finding, due }| {
+        let worst_first = Reverse(presumed(fact.severity));
+        let (kind, subject) = (finding.kind.clone(), finding.subject.clone());
+        (finding.accepted.is_some(), worst_first, due.is_none(), *due, kind, subject)
     });
     Ok(seen.into_iter().map(|one| one.finding).collect())
 }
@@ -202,7 +205,8 @@ async fn deviations(web: &Web, asset: &Asset, record: &Record) -> Result<Vec<See
             due: None,
         };
         let by = vec![About::Subject(number)];
-        seen.push(Seen { fact: Fact { key, severity, since: standing.since, by, kev_due: None }, finding });
+        let fact = Fact { key, severity, since: standing.since, by, kev_due: None };
+        seen.push(Seen { fact, finding, due: None });
     }
     Ok(seen)
 }
@@ -264,7 +268,7 @@ fn vulnerable(web: &Web, asset: &Asset, told: &matching::Match, since: Timestamp
         comments: Vec::new(),
         due: None,
     };
-    Seen { fact: Fact { key, severity, since, by: Vec::new(), kev_due }, finding }
+    Seen { fact: Fact { key, severity, since, by: Vec::new(), kev_due }, finding, due: None }
 }
 
 /// What the feeds know of its exploitation: the catalogue's due day, and the probability in millionths.

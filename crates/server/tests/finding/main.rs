@@ -21,7 +21,7 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
 
-use house::{ANN, House, LIMIT, READER, REA, SAM, now};
+use house::{ANN, House, LIMIT, REA, READER, SAM, now};
 
 const MET: Verdict = Verdict::Met;
 const NOT_MET: Verdict = Verdict::NotMet;

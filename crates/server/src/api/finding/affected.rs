@@ -126,7 +126,7 @@ pub(crate) async fn affected(
         let kev_due = finding.kev_due.clone();
         let fact = Fact { key: key.clone(), severity, since, by: seen.by, kev_due };
         let accepted = overlay.of(&fault, &asset);
-        let due = due::deadlines(web, &asset, &[fact], &held).await?.pop().flatten();
+        let due = due::deadlines(web, &asset, &[fact], &held).await?.pop().flatten().map(|(_, due)| due);
         on.push(On {
             id: asset.id.to_string(),
             due: due.filter(|_| accepted.is_none()),

@@ -48,7 +48,7 @@ pub(super) async fn deadlines(
     asset: &Asset,
     facts: &[Fact],
     held: &BTreeMap<String, Held>,
-) -> Result<Vec<Option<Deadline>>, Problem> {
+) -> Result<Vec<Option<(Timestamp, Deadline)>>, Problem> {
     let environment = web.policies.environment(&asset.environment).await?;
     let policies = environment.responses(&asset.labels());
     if policies.is_empty() {
@@ -70,12 +70,13 @@ pub(super) async fn deadlines(
             exploited_due: fact.kev_due.as_deref().and_then(end_of),
         };
         let (policy, due) = response::earliest(policies.iter().copied(), &stamps)?;
-        Some(Deadline {
+        let told = Deadline {
             at: due.at.to_string(),
             because: due.because.as_str().to_owned(),
             policy: policy.name.clone(),
             overdue: due.is_overdue(now),
-        })
+        };
+        Some((due.at, told))
     };
     Ok(facts.iter().map(deadline).collect())
 }

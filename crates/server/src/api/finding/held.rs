@@ -314,7 +314,7 @@ async fn due(
     let key = finding.subject.key().to_string();
     let fact = Fact { key: key.clone(), severity, since: finding.since, by: Vec::new(), kev_due };
     let held = BTreeMap::from([(key, held.clone())]);
-    Ok(due::deadlines(web, asset, &[fact], &held).await?.pop().flatten())
+    Ok(due::deadlines(web, asset, &[fact], &held).await?.pop().flatten().map(|(_, due)| due))
 }
 
 /// How many findings in somebody's hands are overdue, of those that changed last.
@@ -335,7 +335,7 @@ pub(super) async fn on(web: &Web, asset: &Asset) -> Result<BTreeMap<String, stor
     Ok(held.map(|held| (held.finding.subject.key().to_string(), held)).collect())
 }
 
-/// Tells of each finding of an asset whose it is, what was said of it last, and since when it is known.
+/// Tells of each finding of an asset whose it is, and what was said of it last.
 pub(super) async fn mark<'a>(
     web: &Web,
     held: &BTreeMap<String, store::Held>,
@@ -345,9 +345,6 @@ pub(super) async fn mark<'a>(
     for finding in findings {
         let Some(store::Held { finding: ours, .. }) = held.get(&finding.key) else { continue };
         finding.owner = name(web, ours.owner, &mut names).await?;
-        if ours.is_open() {
-            finding.since = finding.since.clone().min(ours.since.to_string());
-        }
         for entry in web.store.finding_entries(&ours.subject.key(), ENTRIES_LIMIT).await? {
             let said = matches!(entry.happened, Happened::Commented { .. });
             if said && finding.comments.len() < COMMENTS_LIMIT {
