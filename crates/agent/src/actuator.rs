@@ -9,6 +9,7 @@ use std::io;
 use std::path::PathBuf;
 
 use bartizan_core::configuration::baseline::Fix;
+use bartizan_core::configuration::drift::Object;
 use bartizan_core::error::Class;
 use bartizan_probe::root::Root;
 
@@ -109,6 +110,33 @@ pub fn set(fix: &Fix, root: &Root, loosen: bool) -> Result<(), Problem> {
     let after = look(fix, root)?;
     if after.so { Ok(()) } else { Err(Problem::Stays(after.is)) }
 }
+
+/// What a fix changes on a host, as far as it is watched for drift.
+pub fn objects(fix: &Fix) -> Vec<Object> {
+    match fix {
+        Fix::File { path, .. } => vec![Object::file(path)],
+        Fix::Setting { file, .. } => vec![Object::file(file)],
+        Fix::Sysctl { .. } => vec![Object::file(sysctl::FILE)],
+        Fix::Module { name, .. } => vec![Object::file(module::file(name))],
+        // The service manager enables a unit by links; without one it is init scripts'.
+        Fix::Unit { .. } => UNIT_FOLDERS.iter().map(|folder| Object::file(*folder)).collect(),
+        // A package brings its configuration and its accounts along.
+        Fix::Package { .. } => vec![Object::file("/")],
+    }
+}
+
+/// Where units are enabled.
+const UNIT_FOLDERS: [&str; 9] = [
+    "/etc/systemd/",
+    "/etc/init.d/",
+    "/etc/rc0.d/",
+    "/etc/rc1.d/",
+    "/etc/rc2.d/",
+    "/etc/rc3.d/",
+    "/etc/rc4.d/",
+    "/etc/rc5.d/",
+    "/etc/rc6.d/",
+];
 
 /// Where programs that may be started lie on a host, the first that is there.
 fn first_there(root: &Root, places: &[&str]) -> Option<PathBuf> {

@@ -12,6 +12,7 @@ mod agent;
 pub mod backoff;
 pub mod canary;
 pub mod detection;
+pub mod drift;
 mod error;
 pub mod health;
 pub mod identity;

@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel};
 use std::thread::{self, JoinHandle};
 
 use bartizan_core::canonical::Value;
+use bartizan_core::configuration::drift::Object;
 use bartizan_core::digest::Digest;
 use bartizan_core::fact::{Name, Package, Section};
 use bartizan_core::monitoring::signal::Noticed;
@@ -17,7 +18,7 @@ use bartizan_probe::root::Root;
 use bartizan_wire::policy::Policy;
 use bartizan_wire::report::Look;
 
-use crate::canary;
+use crate::{canary, drift};
 
 mod assignment;
 mod collect;
@@ -64,6 +65,8 @@ pub enum Observation {
     Passed(BTreeSet<crate::health::Passed>),
     /// Which rules were told as ones that can't fire.
     Canaries(canary::Standing),
+    /// How objects are accounted for, and what drifts, once that changed.
+    Drift(drift::Kept),
     /// Something of our own broke; it goes on without.
     Problem(String),
 }
@@ -77,6 +80,8 @@ enum Command {
     Health(crate::health::Told),
     /// Every collector had a turn: packages are known by now, or are unknown.
     Collected,
+    /// An order of ours begins to set these objects, or is over where there are none.
+    Setting(Vec<Object>),
     /// Something that was noticed did not arrive.
     TellAgain,
     Stop,
@@ -91,6 +96,10 @@ pub struct Kept {
     pub passed: Option<BTreeSet<crate::health::Passed>>,
     /// Which rules can't fire; none where none was ever tried.
     pub canaries: Option<canary::Standing>,
+    /// How objects are accounted for; none where none was ever looked at.
+    pub drift: Option<drift::Kept>,
+    /// Where texts are kept of which changes are told.
+    pub texts: Option<PathBuf>,
 }
 
 /// The two threads.
@@ -131,6 +140,11 @@ impl Observers {
     /// Tells how far the clock is from the server's.
     pub fn clock_offset(&self, offset: std::time::Duration) {
         let _ = self.watch.send(Command::Health(crate::health::Told::ClockOffset(offset)));
+    }
+
+    /// An order of ours begins to set these objects.
+    pub fn setting(&self, objects: Vec<Object>) {
+        let _ = self.watch.send(Command::Setting(objects));
     }
 
     /// Tells once more of what was noticed and still stands.

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel};
 
 use bartizan_core::configuration::baseline::Fix;
+use bartizan_core::configuration::drift::Object;
 use bartizan_core::id::AssetId;
 use bartizan_core::order::permit;
 use bartizan_core::order::{self, Ending, Next, Order, Outcome, Refusal, Standing, Step, StepOutcome, Taken};
@@ -38,6 +39,8 @@ pub enum Error {
 /// What came of an order that was offered.
 #[derive(Debug)]
 pub enum Acted {
+    /// It is begun: these objects are being set.
+    Begins(Vec<Object>),
     /// It is over: the server is told.
     Over(Outcome),
     /// Its time has not come: the server offers it again.
@@ -79,6 +82,9 @@ pub struct Hand {
     offers: Sender<(Taker, Box<Signed>)>,
 }
 
+/// Tells of an order on its way.
+type Tell = Box<dyn Fn(Acted) + Send>;
+
 impl Hand {
     /// Starts the thread. `file` is where the book is kept, `local` what the host allows.
     pub fn start<T: From<Acted> + Send + 'static>(
@@ -89,7 +95,10 @@ impl Hand {
         sink: SyncSender<T>,
     ) -> std::io::Result<Hand> {
         let (offers, received): (_, Receiver<(Taker, Box<Signed>)>) = channel();
-        let desk = Desk { root, file, local, clock };
+        let told = sink.clone();
+        // Whoever is gone needs not to be told.
+        let tell: Tell = Box::new(move |acted| drop(told.send(acted.into())));
+        let desk = Desk { root, file, local, clock, tell };
         std::thread::Builder::new().name("bartizan-act".to_owned()).spawn(move || {
             for (taker, signed) in received {
                 let acted = desk.take(&taker, &signed).unwrap_or_else(Acted::Failed);
@@ -114,6 +123,7 @@ struct Desk {
     file: PathBuf,
     local: PathBuf,
     clock: Clock,
+    tell: Tell,
 }
 
 impl Desk {
@@ -166,6 +176,8 @@ impl Desk {
     /// Does the steps that are left, in their order, up to one that fails.
     fn carry_out(&self, order: &Order, mut book: Book, loosen: &BTreeSet<String>) -> Result<Outcome, Error> {
         self.keep(&book)?;
+        let sets = order.steps.iter().flat_map(|Step::Fix { fix, .. }| actuator::objects(fix));
+        (self.tell)(Acted::Begins(sets.collect()));
         let mut failed =
             book.steps.iter().any(|step| matches!(step, Written::Over(StepOutcome::Failed { .. })));
         for (place, step) in order.steps.iter().enumerate() {

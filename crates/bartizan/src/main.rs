@@ -26,6 +26,8 @@ mod doctor;
 #[cfg(feature = "server")]
 mod document;
 #[cfg(feature = "server")]
+mod drift;
+#[cfg(feature = "server")]
 mod enrolment;
 #[cfg(feature = "server")]
 mod environment;
@@ -98,6 +100,8 @@ enum Verb {
     Doctor(doctor::Arguments),
     #[cfg(feature = "server")]
     Document(document::Arguments),
+    #[cfg(feature = "server")]
+    Drift(drift::Arguments),
     #[cfg(feature = "server")]
     Enrolment(enrolment::Arguments),
     #[cfg(feature = "server")]
@@ -183,6 +187,8 @@ fn run(arguments: Arguments) -> Result<exit::Answer, exit::Failure> {
         Verb::Doctor(arguments) => doctor::run(arguments, client),
         #[cfg(feature = "server")]
         Verb::Document(arguments) => document::run(arguments, client),
+        #[cfg(feature = "server")]
+        Verb::Drift(arguments) => drift::run(arguments, client),
         #[cfg(feature = "server")]
         Verb::Enrolment(arguments) => enrolment::run(arguments, client),
         #[cfg(feature = "server")]

@@ -2,6 +2,7 @@
 
 pub mod baseline;
 pub mod change;
+pub mod drift;
 pub mod enforcement;
 pub mod evaluate;
 pub mod review;

@@ -65,6 +65,7 @@ pub enum Name {
     Jobs,
     Certificates,
     Sources,
+    Drift,
 }
 
 /// A word that names no section.
@@ -92,7 +93,7 @@ impl<T> Section<T> {
 
 impl Name {
     /// Every section, in the order in which they are listed.
-    pub const ALL: [Name; 16] = [
+    pub const ALL: [Name; 17] = [
         Name::Os,
         Name::Packages,
         Name::Kernel,
@@ -109,6 +110,7 @@ impl Name {
         Name::Jobs,
         Name::Certificates,
         Name::Sources,
+        Name::Drift,
     ];
 
     /// The word for it in reports, documents and on the command line.
@@ -130,6 +132,7 @@ impl Name {
             Name::Jobs => "jobs",
             Name::Certificates => "certificates",
             Name::Sources => "sources",
+            Name::Drift => "drift",
         }
     }
 }

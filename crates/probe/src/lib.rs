@@ -9,6 +9,7 @@
 
 pub mod account;
 pub mod certificate;
+pub mod drift;
 pub mod event;
 pub mod fault;
 pub mod hardware;

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use crate::root::Root;
 use crate::{
-    account, certificate, event, hardware, job, kernel, module, mount, os, packages, process, socket, ssh,
-    sysctl, unit,
+    account, certificate, drift, event, hardware, job, kernel, module, mount, os, packages, process, socket,
+    ssh, sysctl, unit,
 };
 
 /// Collects one section; its body is the canonical value that its digest is over. The error is a bug:
@@ -30,6 +30,7 @@ pub fn collect(root: &Root, name: Name) -> Result<Section<Value>, Error> {
         Name::Jobs => canonical(job::collect(root)),
         Name::Certificates => canonical(certificate::collect(root)),
         Name::Sources => canonical(event::collect(root)),
+        Name::Drift => canonical(drift::collect()),
     }
 }
 

@@ -20,6 +20,7 @@ pub mod asset;
 pub mod baseline;
 pub mod change;
 pub mod document;
+pub mod drift;
 pub mod enrolment;
 pub mod environment;
 pub mod factor;
@@ -55,6 +56,7 @@ pub fn routes() -> Vec<Route> {
         baseline::routes(),
         change::routes(),
         document::routes(),
+        drift::routes(),
         environment::routes(),
         enrolment::routes(),
         factor::routes(),
@@ -84,6 +86,7 @@ pub(crate) fn shapes() -> Vec<(&'static str, openapi::Shape)> {
         ("baseline", baseline::shapes()),
         ("change", change::shapes()),
         ("document", document::shapes()),
+        ("drift", drift::shapes()),
         ("environment", environment::shapes()),
         ("enrolment", enrolment::shapes()),
         ("factor", factor::shapes()),

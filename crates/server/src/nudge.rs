@@ -31,6 +31,7 @@ pub(crate) struct Stages {
     pub(crate) notification: Notify,
     pub(crate) order: Notify,
     pub(crate) review: Notify,
+    pub(crate) drift: Notify,
     pub(crate) ledger: Notify,
 }
 
@@ -83,6 +84,7 @@ impl Nudges {
         self.stages.change.notify_one();
         self.stages.finding.notify_one();
         self.stages.person.notify_one();
+        self.stages.drift.notify_one();
         self.stages.incident.notify_one();
         self.stages.review.notify_one();
     }

@@ -6,12 +6,15 @@ use std::sync::{Arc, PoisonError, RwLock};
 use bartizan_core::asset::Asset;
 use bartizan_core::canonical::Value;
 use bartizan_core::configuration::baseline::{Baseline, Fix};
+use bartizan_core::configuration::drift::Explained;
+use bartizan_core::configuration::drift::watch::{self, Watches};
 use bartizan_core::configuration::enforcement::{self, Enforcement};
 use bartizan_core::digest::Digest;
 use bartizan_core::document::Document;
 use bartizan_core::monitoring::health::Health;
 use bartizan_core::monitoring::route::Routes;
 use bartizan_core::monitoring::signal::Kind;
+use bartizan_core::posture::AssetNumber;
 use bartizan_core::selector::{Labels, Selector};
 use bartizan_core::severity::Severity;
 use bartizan_core::time::{Duration, Timestamp};
@@ -22,7 +25,7 @@ use bartizan_store::{Error, Store};
 use crate::ambient::Ambient;
 
 /// The kinds of documents that agents judge by.
-pub const AGENT_KINDS: [&str; 3] = ["Baseline", "Health", "Detection"];
+pub const AGENT_KINDS: [&str; 4] = ["Baseline", "Health", "Detection", watch::KIND];
 
 /// How long an environment's documents are believed, since another replica may apply some.
 const BELIEVED_FOR: Duration = Duration::from_secs(2);
@@ -36,7 +39,12 @@ pub struct Policies {
     store: Store,
     ambient: Ambient,
     environments: Arc<RwLock<BTreeMap<String, Read>>>,
+    /// What people accounted for, by asset, and when it was read.
+    explained: Arc<RwLock<Option<(Timestamp, Arc<Explanations>)>>>,
 }
+
+/// What people accounted for on each asset.
+type Explanations = BTreeMap<AssetNumber, Vec<Explained>>;
 
 /// An environment, and when its documents were last seen to be as they were.
 #[derive(Clone, Debug)]
@@ -116,7 +124,7 @@ fn enforced(document: &Document) -> Option<Enforced> {
 impl Policies {
     /// No documents yet: they are read when they are asked for.
     pub fn new(store: Store, ambient: Ambient) -> Self {
-        Self { store, ambient, environments: Arc::default() }
+        Self { store, ambient, environments: Arc::default(), explained: Arc::default() }
     }
 
     /// An environment's documents, as they stood at most a moment ago.
@@ -206,6 +214,27 @@ impl Policies {
     /// Forgets what was read: documents were applied here.
     pub fn changed(&self) {
         self.environments.write().unwrap_or_else(PoisonError::into_inner).clear();
+        *self.explained.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// What people accounted for on an asset, as it stood at most a moment ago.
+    pub async fn explained(&self, number: AssetNumber) -> Result<Vec<Explained>, Error> {
+        let now = self.ambient.now();
+        let held = self.explained.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let all = match held.filter(|(at, _)| now.since(*at) < BELIEVED_FOR) {
+            Some((_, all)) => all,
+            None => {
+                let mut all = Explanations::new();
+                for explanation in self.store.explanations().await? {
+                    all.entry(explanation.number).or_default().push(explanation.explained);
+                }
+                let all = Arc::new(all);
+                let read = Some((now, Arc::clone(&all)));
+                *self.explained.write().unwrap_or_else(PoisonError::into_inner) = read;
+                all
+            }
+        };
+        Ok(all.get(&number).cloned().unwrap_or_default())
     }
 
     /// The documents that apply to an asset.
@@ -302,6 +331,19 @@ impl Environment {
 }
 
 impl Policy {
+    /// The digest over what an agent is given: the documents, and what people accounted for on its asset.
+    pub fn etag_with(&self, explained: &[Explained]) -> Digest {
+        if explained.is_empty() {
+            return self.etag;
+        }
+        let part = |one: &Explained| {
+            let after = one.after.as_deref().map_or(Value::Null, Value::from);
+            [Value::from(one.object.as_str()), after]
+        };
+        let etag = std::iter::once(Value::from(self.etag.to_string()));
+        Digest::derived("policy-explained", etag.chain(explained.iter().flat_map(part)))
+    }
+
     /// A rule that the asset may have verdicts on.
     pub fn rule(&self, baseline: &str, rule: &str) -> Option<&Rule> {
         self.baselines.get(baseline)?;
@@ -329,6 +371,14 @@ fn signals(document: &Document) -> Vec<(Kind, String, Severity)> {
             }
             let named = read.map(|health| health.thresholds).unwrap_or_default().into_iter();
             named.map(|threshold| (Kind::Health, threshold.id, threshold.severity)).collect()
+        }
+        watch::KIND => {
+            let read = Watches::from_document(document);
+            if let Err(fault) = &read {
+                tracing::error!(document.name = document.name, %fault, "can't read what is watched for drift");
+            }
+            let named = read.map(|read| read.watches).unwrap_or_default().into_iter();
+            named.map(|watch| (Kind::Drift, watch.id, watch.severity)).collect()
         }
         rules::KIND => {
             let mut read = rules::Rules::default();

@@ -29,6 +29,7 @@ pub mod acceptance;
 pub mod alert;
 pub(crate) mod asset;
 pub mod change;
+pub(crate) mod drift;
 pub(crate) mod finding;
 pub mod incident;
 mod ledger;
@@ -42,11 +43,12 @@ pub(crate) mod review;
 mod trend;
 
 /// The acts that stages other than the alert stage rule on, by how their names begin.
-const OWNED_ACTS: [&str; 8] = [
+const OWNED_ACTS: [&str; 9] = [
     acceptance::ACTS,
     asset::ACTS,
     change::ACTS,
     change::DECLARATIONS,
+    drift::ACTS,
     finding::ACTS,
     incident::ACTS,
     person::ACTS,
@@ -104,6 +106,8 @@ pub(crate) async fn rehearse(context: &Context, decision: &Decision) -> Result<O
         asset::rehearse(context, decision).await
     } else if is(change::ACTS) || is(change::DECLARATIONS) {
         change::rehearse(context, decision).await
+    } else if is(drift::ACTS) {
+        drift::rehearse(context, decision).await
     } else if is(finding::ACTS) {
         finding::rehearse(context, decision).await
     } else if is(incident::ACTS) {
@@ -128,6 +132,7 @@ pub async fn start(context: &Context, tasks: &Tasks) {
     spawn("alert", context, tasks, &stop, |bells| &bells.alert, alert::look).await;
     spawn("asset", context, tasks, &stop, |bells| &bells.asset, asset::look).await;
     spawn("change", context, tasks, &stop, |bells| &bells.change, change::look).await;
+    spawn("drift", context, tasks, &stop, |bells| &bells.drift, drift::look).await;
     spawn("person", context, tasks, &stop, |bells| &bells.person, person::look).await;
     spawn("incident", context, tasks, &stop, |bells| &bells.incident, incident::look).await;
     let memory = Arc::default();

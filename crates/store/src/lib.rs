@@ -14,6 +14,7 @@ pub mod asset;
 pub mod change;
 pub mod decision;
 pub mod document;
+pub mod drift;
 mod engine;
 pub mod enrolment;
 pub mod environment;

@@ -11,6 +11,7 @@ mod access;
 mod acknowledged;
 mod count;
 mod declared;
+mod drift;
 mod environment;
 mod finding;
 mod first;
@@ -46,6 +47,7 @@ impl MigratorTrait for Migrator {
             Box::new(Step { name: "0016_hand", statements: hand::STATEMENTS }),
             Box::new(Step { name: "0017_unrated", statements: unrated::STATEMENTS }),
             Box::new(Step { name: "0018_finding", statements: finding::STATEMENTS }),
+            Box::new(Step { name: "0019_drift", statements: drift::STATEMENTS }),
         ]
     }
 }

@@ -1,6 +1,7 @@
 //! Policy: the documents that an agent judges by.
 
 use bartizan_core::canonical::Value;
+use bartizan_core::configuration::drift::Explained;
 use bartizan_core::digest::Digest;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,9 @@ pub struct Policy {
     pub etag: Digest,
     /// The documents as written.
     pub documents: Vec<Value>,
+    /// What people accounted for on this asset, though no change brought it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub explained: Vec<Explained>,
 }
 
 impl Versioned for Policy {

@@ -23,7 +23,12 @@ pub(super) fn set(root: &Root, name: &str, disabled: bool) -> Result<(), Problem
 }
 
 fn place(root: &Root, name: &str) -> Result<Place, Problem> {
-    Place::of(root, &format!("/etc/modprobe.d/bartizan-{name}.conf"))
+    Place::of(root, &file(name))
+}
+
+/// The file that keeps a module from being loaded.
+pub(super) fn file(name: &str) -> String {
+    format!("/etc/modprobe.d/bartizan-{name}.conf")
 }
 
 fn content(name: &str) -> String {

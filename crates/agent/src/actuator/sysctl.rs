@@ -11,7 +11,7 @@ use super::setting::Setting;
 use super::{Look, Problem};
 
 /// Read last of its folder, but before what an administrator names `99-`.
-const FILE: &str = "/etc/sysctl.d/98-bartizan.conf";
+pub(super) const FILE: &str = "/etc/sysctl.d/98-bartizan.conf";
 
 /// The longest value of a parameter.
 const VALUE: Limit = Limit { name: "kernel parameter", bytes: 64 << 10 };

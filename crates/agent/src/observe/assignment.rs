@@ -3,6 +3,7 @@
 
 use bartizan_core::canonical::Value;
 use bartizan_core::configuration::baseline::{self, Baseline, Examples, References};
+use bartizan_core::configuration::drift::watch::{self, Watches};
 use bartizan_core::document::Document;
 use bartizan_core::monitoring::health::Health;
 use bartizan_detect::canary::{Canary, Need};
@@ -27,6 +28,8 @@ pub(super) struct Assignment {
     pub(super) processes: bool,
     /// The documents whose rules are proved by canaries.
     pub(super) canaries: Vec<Packed>,
+    /// What is watched for drift.
+    pub(super) drift: Vec<Watches>,
     pub(super) problems: Vec<String>,
 }
 
@@ -69,6 +72,10 @@ impl Assignment {
             },
             "Health" => match Health::from_document(document) {
                 Ok(health) => self.health.push(health),
+                Err(fault) => self.problems.push(fault.to_string()),
+            },
+            watch::KIND => match Watches::from_document(document) {
+                Ok(watches) => self.drift.push(watches),
                 Err(fault) => self.problems.push(fault.to_string()),
             },
             rules::KIND => {

@@ -22,7 +22,7 @@ use super::assignment::Assignment;
 use super::judge::{Judge, Judged};
 use super::{Clock, Command, Kept, Observation, Tell, Wait, process, wait};
 use crate::canary::{Sight, View};
-use crate::{canary, detection, health};
+use crate::{canary, detection, drift, health};
 
 /// The shortest interval: logs are looked at in each tick.
 const TICK: Duration = Duration::from_millis(500);
@@ -60,6 +60,7 @@ pub(super) struct Watcher {
     /// Why the last look at process starts gave none.
     unread_starts: Option<Reason>,
     canaries: canary::Watch,
+    drift: drift::Watch,
     /// How the sources were last described.
     sources: Option<Section<Sources>>,
     /// Where the journal was left, as it was last told.
@@ -86,6 +87,7 @@ impl Watcher {
             starts: None,
             unread_starts: None,
             canaries: canary::Watch::new(kept.canaries),
+            drift: drift::Watch::new(root, kept.drift, kept.texts),
             sources: None,
             cursor: kept.cursor,
             gathered: health::Gathered::default(),
@@ -109,6 +111,7 @@ impl Watcher {
                     let mut told = self.guarded(|watcher| watcher.logs(now));
                     if ticks % FILES_EVERY == 0 {
                         told.extend(self.guarded(|watcher| watcher.files(now)));
+                        told.extend(self.guarded(|watcher| watcher.drift(now)));
                     }
                     let cheap = self.starts.as_ref().is_some_and(Starts::is_cheap);
                     if cheap || ticks % PROCESSES_EVERY == 0 {
@@ -145,9 +148,12 @@ impl Watcher {
             Command::Packages(packages) => self.judge.installed(packages),
             Command::Health(told) => self.gathered.take(told, (self.clock)()),
             Command::Collected => self.collected = true,
+            Command::Setting(objects) if objects.is_empty() => self.drift.over(),
+            Command::Setting(objects) => self.drift.expect(objects),
             Command::TellAgain => {
                 let now = (self.clock)();
-                let again = [self.health.tell_again(now), self.canaries.tell_again(now)];
+                let again =
+                    [self.health.tell_again(now), self.canaries.tell_again(now), self.drift.tell_again(now)];
                 return again.map(Observation::Noticed).into();
             }
             Command::Stop => {}
@@ -163,7 +169,7 @@ impl Watcher {
 
     fn assign(&mut self, policy: Policy) -> Vec<Observation> {
         let now = (self.clock)();
-        let Assignment { baselines, health, detector, processes, canaries, mut problems } =
+        let Assignment { baselines, health, detector, processes, canaries, drift, mut problems } =
             Assignment::read(policy.documents);
         self.measured = !health.is_empty();
         let over = self.health.assign(&health, now);
@@ -188,6 +194,9 @@ impl Watcher {
         told.push(Observation::Noticed(over));
         told.extend(self.measures(now));
         told.extend(self.canaries(usize::MAX, now));
+        self.drift.assign(drift);
+        self.drift.explain(policy.explained);
+        told.extend(self.drift(now));
         told.push(Observation::JudgedAll { policy: policy.etag, looks: judged.looks, problems });
         told
     }
@@ -258,6 +267,20 @@ impl Watcher {
         // Before what stands: it is kept once it was told.
         told.push(Observation::Noticed(noticed));
         told.extend(standing.map(Observation::Canaries));
+        told
+    }
+
+    /// Tells what drifts, and what no longer does.
+    fn drift(&mut self, now: Timestamp) -> Vec<Observation> {
+        let drift::Step { kept, noticed, section } = self.drift.step(now);
+        let mut told: Vec<Observation> = kept.map(Observation::Drift).into_iter().collect();
+        told.push(Observation::Noticed(noticed));
+        told.extend(section.map(|section| {
+            // The error is a bug: a body that has no canonical form.
+            let body = Value::from_data(&section.body).map_err(|_| Reason::Error);
+            let found = body.map(|body| Section { body, unknown: section.unknown });
+            Observation::Section { name: Name::Drift, found }
+        }));
         told
     }
 

@@ -47,6 +47,7 @@ impl House {
             file: folder.path().join("order"),
             local: folder.path().join("agent.json"),
             clock: Arc::new(move || Timestamp::from_millis(read.load(Ordering::SeqCst))),
+            tell: Box::new(|_| {}),
         };
         let pair = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap();
         let asset = AssetId::mint(Timestamp::from_millis(START), [1; 10]);

@@ -320,8 +320,13 @@ impl Runner {
 
     /// Takes what came of an order.
     pub(super) fn acted(&mut self, acted: Acted) {
+        if let Acted::Begins(objects) = acted {
+            return self.observers.iter().for_each(|observers| observers.setting(objects.clone()));
+        }
         self.orders.in_hand = false;
+        self.observers.iter().for_each(|observers| observers.setting(Vec::new()));
         match acted {
+            Acted::Begins(_) => {}
             Acted::Over(outcome) => {
                 self.outbox.composer.acted(outcome);
                 // What was set shows in what is observed.

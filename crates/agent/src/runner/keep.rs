@@ -1,5 +1,5 @@
-//! What the next run goes on from: where the journal was left, where thresholds of health are passed, and which
-//! rules can't fire.
+//! What the next run goes on from: where the journal was left, where thresholds of health are passed, which
+//! rules can't fire, and how objects are accounted for.
 //!
 //! It is written behind what it stands for: whatever was noticed up to there is in the spool by then, so that a
 //! crash repeats some of it and loses none.
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::Runner;
 use crate::observe::{self, Observers};
-use crate::{canary, health};
+use crate::{canary, drift, health};
 
 /// The file of the place where the journal was left.
 const CURSOR_FILE: &str = "journal";
@@ -19,6 +19,11 @@ const PASSED_FILE: &str = "passed";
 
 /// The file of the rules that can't fire.
 const CANARIES_FILE: &str = "canaries";
+
+/// The file of how objects are accounted for, its largest size, and the folder of their texts.
+const DRIFT_FILE: &str = "drift";
+const DRIFT_BYTES: u64 = 64 << 20;
+const TEXTS_FOLDER: &str = "texts";
 
 /// How often the journal's place is written at most: what comes after it is read again after a crash.
 const CURSOR_EVERY: Duration = Duration::from_secs(10);
@@ -37,6 +42,10 @@ pub(super) struct Keep {
     canaries: Option<canary::Standing>,
     /// What is on disk of that.
     written_canaries: canary::Standing,
+    /// How objects are accounted for, and not on disk yet.
+    drift: Option<drift::Kept>,
+    /// What is on disk of that.
+    written_drift: drift::Kept,
 }
 
 impl Keep {
@@ -48,6 +57,8 @@ impl Keep {
             written: BTreeSet::new(),
             canaries: None,
             written_canaries: canary::Standing::default(),
+            drift: None,
+            written_drift: drift::Kept::default(),
         }
     }
 }
@@ -63,7 +74,20 @@ impl Runner {
         let canaries: Option<canary::Standing> =
             read(CANARIES_FILE).map(|bytes| serde_json::from_slice(&bytes).unwrap_or_default());
         self.keep.written_canaries = canaries.clone().unwrap_or_default();
-        observe::Kept { cursor, passed, canaries }
+        // What can't be read any more is accounted for anew: the server sees that the reference is another one.
+        let drift = self.state.read_up_to(DRIFT_FILE, DRIFT_BYTES).ok().flatten();
+        let drift: Option<drift::Kept> = drift.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        self.keep.written_drift = drift.clone().unwrap_or_default();
+        let texts = Some(self.state.path(TEXTS_FOLDER));
+        observe::Kept { cursor, passed, canaries, drift, texts }
+    }
+
+    /// Takes how objects are accounted for now, in the same way as [`Runner::passed`].
+    pub(super) fn drift(&mut self, kept: drift::Kept) {
+        if !kept.is_within(&self.keep.written_drift) {
+            self.write_drift(kept.clone().join(&self.keep.written_drift));
+        }
+        self.keep.drift = Some(kept);
     }
 
     /// Takes which rules can't fire now, in the same way as [`Runner::passed`].
@@ -94,6 +118,9 @@ impl Runner {
         if let Some(standing) = self.keep.canaries.take() {
             self.write_canaries(standing);
         }
+        if let Some(kept) = self.keep.drift.take() {
+            self.write_drift(kept);
+        }
         if self.outbox.waiting() == 0 && self.outbox.composer.take_lost() {
             self.observers.iter().for_each(Observers::tell_again);
         }
@@ -117,6 +144,12 @@ impl Runner {
     fn write_canaries(&mut self, standing: canary::Standing) {
         if self.write(CANARIES_FILE, &standing) {
             self.keep.written_canaries = standing;
+        }
+    }
+
+    fn write_drift(&mut self, kept: drift::Kept) {
+        if self.write(DRIFT_FILE, &kept) {
+            self.keep.written_drift = kept;
         }
     }
 

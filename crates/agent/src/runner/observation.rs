@@ -33,6 +33,7 @@ impl Runner {
             Observation::Cursor(cursor) => self.keep.cursor = Some(cursor),
             Observation::Passed(passed) => self.passed(passed),
             Observation::Canaries(standing) => self.canaries(standing),
+            Observation::Drift(kept) => self.drift(kept),
             Observation::Problem(text) => self.problem(Class::Bug, &text, None),
         }
     }

@@ -25,7 +25,7 @@ const SUBJECT: &str = "surplus/";
 
 /// Whether the alerts that signals of this kind open are counted: an agent alone says that they are so.
 pub const fn is_limited(kind: Kind) -> bool {
-    matches!(kind, Kind::Deviation | Kind::Health | Kind::Detection | Kind::Canary | Kind::Fork)
+    matches!(kind, Kind::Deviation | Kind::Health | Kind::Detection | Kind::Drift | Kind::Canary | Kind::Fork)
 }
 
 /// The signal that stands for one which is told in the asset's surplus alone.

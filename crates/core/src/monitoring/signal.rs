@@ -24,6 +24,8 @@ pub enum Kind {
     Health,
     /// A detection rule matched events.
     Detection,
+    /// An object was modified, and no change explains it.
+    Drift,
     /// A detection rule can't fire: its canary does not match, or what it looks at can't be read.
     Canary,
     /// An asset that should report does not. Earlier programs wrote `silence`, which is also the word for
@@ -107,6 +109,7 @@ impl Kind {
             Kind::Vulnerability => "vulnerability",
             Kind::Health => "health",
             Kind::Detection => "detection",
+            Kind::Drift => "drift",
             Kind::Canary => "canary",
             Kind::Absence => "absence",
             Kind::Loss => "loss",

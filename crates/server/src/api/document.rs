@@ -5,6 +5,7 @@ use axum::http::Method;
 use axum::response::Json;
 use axum::routing::{get, post};
 use bartizan_core::configuration::baseline::Baseline;
+use bartizan_core::configuration::drift::watch::{self, Watches};
 use bartizan_core::configuration::enforcement::{self, Enforcement};
 use bartizan_core::document::{self, Document};
 use bartizan_core::error::Class;
@@ -216,6 +217,7 @@ pub fn check(document: &Document) -> Vec<document::Fault> {
     match document.kind.as_str() {
         "Baseline" => Baseline::from_document(document).err().unwrap_or_default(),
         source::KIND => FeedSource::from_document(document).err().into_iter().collect(),
+        watch::KIND => Watches::from_document(document).err().into_iter().collect(),
         "Health" => Health::from_document(document).err().into_iter().collect(),
         enforcement::KIND => Enforcement::from_document(document).err().into_iter().collect(),
         "Route" => Routes::from_document(document).err().into_iter().collect(),
@@ -223,7 +225,7 @@ pub fn check(document: &Document) -> Vec<document::Fault> {
         "IncidentRule" => IncidentRule::from_document(document).err().into_iter().collect(),
         "Detection" => Rules::default().read_document(document).err().into_iter().collect(),
         kind => {
-            let known = "there are Baseline, Detection, Enforcement, FeedSource, Health, IncidentRule, \
+            let known = "there are Baseline, Detection, Drift, Enforcement, FeedSource, Health, IncidentRule, \
                 ResponsePolicy and Route";
             vec![document.fault("", format!("there is no kind of document `{kind}`: {known}"))]
         }

@@ -15,8 +15,9 @@ use super::frame::{Place, Section};
 use super::part::{self, Now};
 use super::{Answer, Asked};
 use crate::api::asset::{self, Because, Described, Page, Row};
+use crate::api::drift::{self, Explanation};
 use crate::api::order;
-use crate::auth::{CONFIRMERS, READERS};
+use crate::auth::{CONFIRMERS, OPERATORS, READERS};
 use crate::problem::Problem;
 use crate::web::{Route, Web};
 
@@ -47,6 +48,9 @@ struct One {
     /// Whether an act of theirs waits for its ruling.
     pending: bool,
     orders: Vec<order::Row>,
+    drift: drift::List,
+    /// Whether who looks may account for what drifts.
+    explains: bool,
 }
 
 impl HtmlSafe for One {}
@@ -77,6 +81,13 @@ pub(super) fn routes() -> Vec<Route> {
             summary: None,
             handler: post(approve),
         },
+        Route {
+            method: Method::POST,
+            path: "/assets/{asset}/drift",
+            roles: Some(OPERATORS),
+            summary: None,
+            handler: post(explain),
+        },
     ]
 }
 
@@ -96,12 +107,14 @@ async fn one(
     let asset = asset::describe(&web, &name).await?;
     let held = asset::find(&web, &asset.row.id).await?;
     let orders = order::list(&web, Some(&held), ORDERS_LIMIT).await?.orders;
+    let drift = drift::list(&web, &held).await?;
     let row = &asset.row;
     let lead = format!("{} of {} in {}", part::plain(&row.class), row.service, row.environment);
     let place = Place::new(Section::Assets, row.name.clone()).below("Assets", "/assets").lead(lead);
     let may = row.life == Life::Quarantined.as_str() && asked.may(CONFIRMERS);
     let share = chart::share(&row.verdicts);
-    let part = One { now: asked.now, share, may, pending: said.pending, asset, orders };
+    let explains = asked.may(OPERATORS);
+    let part = One { now: asked.now, share, may, pending: said.pending, asset, orders, drift, explains };
     asked.answer(place, part)
 }
 
@@ -112,6 +125,16 @@ async fn approve(
     Form(because): Form<Because>,
 ) -> Answer {
     let ruled = asset::approve(&web, &person, &name, &because).await?;
+    Ok(act::back(&format!("/assets/{}", part::segment(&name)), &ruled))
+}
+
+async fn explain(
+    State(web): State<Web>,
+    Extension(person): Extension<Person>,
+    Path(name): Path<String>,
+    Form(explanation): Form<Explanation>,
+) -> Answer {
+    let ruled = drift::explain(&web, &person, &name, explanation).await?;
     Ok(act::back(&format!("/assets/{}", part::segment(&name)), &ruled))
 }
 

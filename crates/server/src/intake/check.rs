@@ -67,7 +67,7 @@ pub(super) fn check(report: &Report) -> Result<Bodies, String> {
         bodies.insert(name.clone(), body);
     }
     // Not what the server says of itself: an agent can't report absence, or that it was cloned.
-    let agents = [Kind::Health, Kind::Detection, Kind::Canary, Kind::Fork];
+    let agents = [Kind::Health, Kind::Detection, Kind::Drift, Kind::Canary, Kind::Fork];
     match report.signals.iter().find(|signal| !agents.contains(&signal.kind)) {
         Some(signal) => Err(format!("an agent does not notice a signal of kind {}", signal.kind)),
         None => Ok(bodies),

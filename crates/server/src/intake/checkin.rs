@@ -39,10 +39,11 @@ pub(super) async fn heartbeat((state, connection, body): Asked) -> Result<Respon
         _ => Name::ALL.iter().map(|name| name.as_str().to_owned()).chain([VERDICTS.to_owned()]).collect(),
     };
     let policy = state.policies.policy(&asset).await?;
+    let explained = state.policies.explained(asset.number).await?;
     answer(&Answer {
         wire: VERSION,
         pace: state.pace(),
-        policy: policy.etag,
+        policy: policy.etag_with(&explained),
         wanted,
         order: state.orders.of(asset.number).await?,
         checkpoint: state.checkpoints.after(&state.store, beat.checkpoint, now).await?,

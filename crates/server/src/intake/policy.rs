@@ -18,10 +18,12 @@ pub(super) async fn policy(
 ) -> Result<Response, Problem> {
     let asset = state.admitted(&connection).await?;
     let policy = state.policies.policy(&asset).await?;
+    let explained = state.policies.explained(asset.number).await?;
+    let etag = policy.etag_with(&explained);
     let held = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-    if held.is_some_and(|held| held.trim_matches('"') == policy.etag.to_string()) {
+    if held.is_some_and(|held| held.trim_matches('"') == etag.to_string()) {
         return Ok(StatusCode::NOT_MODIFIED.into_response());
     }
     let documents = policy.documents.iter().map(|document| document.written.clone()).collect();
-    answer(&Policy { wire: VERSION, etag: policy.etag, documents })
+    answer(&Policy { wire: VERSION, etag, documents, explained })
 }

@@ -56,6 +56,7 @@ async fn sweep(context: &Context, positions: &mut Positions) -> Result<u64, Erro
     let mut rows = store.sweep_sessions(now).await?;
     rows += store.sweep_match_changes(now).await?;
     rows += store.sweep_orders(now).await?;
+    rows += store.sweep_explanations(now).await?;
     let sections = store.sweep_sections(positions.section).await?;
     positions.section = sections.next;
     let signals = store.sweep_signals(positions.signal, now).await?;

@@ -15,6 +15,7 @@ mod acceptance;
 mod access;
 mod asset;
 mod document;
+mod drift;
 mod finding;
 mod matching;
 mod order;
@@ -85,6 +86,7 @@ on_both! {
     one_code_passes_one_of_two_that_show_it_at_once,
     who_is_disabled_has_no_session_and_no_link_any_more,
     documents_are_put_deleted_and_digested,
+    an_object_has_the_last_explanation_until_it_is_old,
     alerts_and_rulings_are_one_transaction,
     what_a_host_tells_is_kept_whatever_characters_it_holds,
     open_alerts_are_counted_and_searched_beyond_a_page,

@@ -460,6 +460,7 @@ pub(crate) use crate::acceptance::{
 pub(crate) use crate::access::{
     one_code_passes_one_of_two_that_show_it_at_once, who_is_disabled_has_no_session_and_no_link_any_more,
 };
+pub(crate) use crate::drift::an_object_has_the_last_explanation_until_it_is_old;
 pub(crate) use crate::finding::{
     a_finding_and_its_history_are_one_transaction,
     an_asset_lies_in_the_backlog_of_what_its_first_sight_brought,
