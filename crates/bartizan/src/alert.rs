@@ -156,6 +156,18 @@ fn shown(alert: &Described) -> Rows {
     if let Some(person) = &told.acknowledged_by {
         say("acknowledged by", person.clone());
     }
+    if let Some(rule) = &alert.rule {
+        say("rule", format!("{}/{}: {}", rule.kind, rule.document, rule.title));
+        if let Some(description) = &rule.description {
+            say("description", description.clone());
+        }
+        if let Some(remediation) = &rule.remediation {
+            say("what to do", remediation.clone());
+        }
+        for innocent in &rule.false_positives {
+            say("may be", innocent.clone());
+        }
+    }
     for place in &alert.places {
         let object = if place.object.is_empty() { String::new() } else { format!(" {}", place.object) };
         say(

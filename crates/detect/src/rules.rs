@@ -31,6 +31,19 @@ pub struct Summary {
     pub source: Source,
 }
 
+/// What people have to know of a rule whose matches are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told<'a> {
+    /// What its matches are called: the rule's `id`; its title where it has none.
+    pub name: &'a str,
+    pub title: &'a str,
+    pub severity: Severity,
+    /// What was seen when it matches, in its author's words.
+    pub description: Option<&'a str>,
+    /// What it may match without anything being wrong.
+    pub false_positives: &'a [String],
+}
+
 /// The kind of document that holds rules.
 pub const KIND: &str = "Detection";
 
@@ -152,13 +165,22 @@ impl Rules {
 }
 
 impl Rules {
-    /// What its matches are called, correlations among them: each name with its severity.
-    pub fn names(&self) -> impl Iterator<Item = (&str, Severity)> {
-        let rules = self.collection.rules.iter();
-        let rules = rules.map(|rule| (rule.id.as_deref().unwrap_or(&rule.title), severity(rule.level)));
-        let correlations = self.collection.correlations.iter();
-        let correlations =
-            correlations.map(|rule| (rule.id.as_deref().unwrap_or(&rule.title), severity(rule.level)));
+    /// What people have to know of each, correlations among them.
+    pub fn told(&self) -> impl Iterator<Item = Told<'_>> {
+        let rules = self.collection.rules.iter().map(|rule| Told {
+            name: rule.id.as_deref().unwrap_or(&rule.title),
+            title: &rule.title,
+            severity: severity(rule.level),
+            description: rule.description.as_deref(),
+            false_positives: &rule.falsepositives,
+        });
+        let correlations = self.collection.correlations.iter().map(|rule| Told {
+            name: rule.id.as_deref().unwrap_or(&rule.title),
+            title: &rule.title,
+            severity: severity(rule.level),
+            description: rule.description.as_deref(),
+            false_positives: &rule.falsepositives,
+        });
         rules.chain(correlations)
     }
 }

@@ -5,13 +5,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use bartizan_core::asset::Asset;
 use bartizan_core::canonical::Value;
-use bartizan_core::configuration::baseline::{Baseline, Fix};
+use bartizan_core::configuration::baseline::{self, Baseline, Fix};
 use bartizan_core::configuration::drift::Explained;
-use bartizan_core::configuration::drift::watch::{self, Watches};
+use bartizan_core::configuration::drift::watch::{self, Watch, Watches};
 use bartizan_core::configuration::enforcement::{self, Enforcement};
 use bartizan_core::digest::Digest;
 use bartizan_core::document::Document;
-use bartizan_core::monitoring::health::Health;
+use bartizan_core::monitoring::health::{Health, Threshold};
 use bartizan_core::monitoring::route::Routes;
 use bartizan_core::monitoring::signal::Kind;
 use bartizan_core::posture::AssetNumber;
@@ -62,7 +62,7 @@ pub struct Environment {
     /// Every rule of every baseline.
     rules: Arc<Rules>,
     /// What each document's signals are called, by its place among the documents.
-    signals: BTreeMap<usize, Vec<(Kind, String, Severity)>>,
+    signals: BTreeMap<usize, Vec<Named>>,
     /// What applies to an asset, by which of the documents that is.
     policies: RwLock<BTreeMap<Vec<usize>, Arc<Policy>>>,
     /// Which rules' fixes are to be made, and on whom.
@@ -93,6 +93,35 @@ pub struct Rule {
     pub document: Digest,
     /// Over its condition and check: a verdict that names another digest is on another rule.
     pub check: Digest,
+}
+
+/// What the signals of a detection or threshold are called, and what people have to know of it.
+#[derive(Clone, Debug)]
+struct Named {
+    kind: Kind,
+    name: String,
+    severity: Severity,
+    title: String,
+    description: Option<String>,
+    false_positives: Vec<String>,
+}
+
+/// The rule behind an alert: the document that it stands in, and what that says to people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The kind of the document.
+    pub kind: String,
+    /// The document's name.
+    pub document: String,
+    /// The rule's name in its document.
+    pub rule: String,
+    pub title: String,
+    /// What was seen, or why it matters; none where the document does not say.
+    pub description: Option<String>,
+    /// What to do about it; none where the document does not say.
+    pub remediation: Option<String>,
+    /// What the rule may match without anything being wrong.
+    pub false_positives: Vec<String>,
 }
 
 /// What applies to one asset.
@@ -302,6 +331,36 @@ impl Environment {
         ours.map(|(_, response)| response).collect()
     }
 
+    /// The rule that signals of this kind and subject come from; none where no document of here has it.
+    pub fn origin(&self, kind: Kind, subject: &str) -> Option<Origin> {
+        if kind == Kind::Deviation {
+            let (document, rule) = subject.split_once('/')?;
+            let told = self.rule(document, rule)?;
+            return Some(Origin {
+                kind: baseline::KIND.to_owned(),
+                document: document.to_owned(),
+                rule: rule.to_owned(),
+                title: told.title.clone(),
+                description: Some(told.rationale.clone()),
+                remediation: Some(told.remediation.clone()),
+                false_positives: Vec::new(),
+            });
+        }
+        let mut all =
+            self.signals.iter().flat_map(|(place, all)| all.iter().map(move |named| (place, named)));
+        let (place, named) = all.find(|(_, named)| named.kind == kind && named.name == subject)?;
+        let document = self.documents.get(*place)?;
+        Some(Origin {
+            kind: document.kind.clone(),
+            document: document.name.clone(),
+            rule: named.name.clone(),
+            title: named.title.clone(),
+            description: named.description.clone(),
+            remediation: None,
+            false_positives: named.false_positives.clone(),
+        })
+    }
+
     /// What the documents come to that apply to an asset with these labels.
     fn policy(&self, labels: &Labels) -> Arc<Policy> {
         let all = self.documents.iter().enumerate();
@@ -318,7 +377,7 @@ impl Environment {
         let baselines = documents.iter().filter(|document| document.kind == "Baseline");
         let baselines = baselines.map(|document| document.name.clone()).collect();
         let named = apply.iter().filter_map(|place| self.signals.get(place)).flatten();
-        let signals = named.map(|(kind, name, severity)| ((*kind, name.clone()), *severity)).collect();
+        let signals = named.map(|named| ((named.kind, named.name.clone()), named.severity)).collect();
         let rules = Arc::clone(&self.rules);
         let policy = Arc::new(Policy { etag, documents, baselines, rules, signals });
         let mut all = self.policies.write().unwrap_or_else(PoisonError::into_inner);
@@ -362,7 +421,7 @@ impl Policy {
 }
 
 /// What a document's signals are called.
-fn signals(document: &Document) -> Vec<(Kind, String, Severity)> {
+fn signals(document: &Document) -> Vec<Named> {
     match document.kind.as_str() {
         "Health" => {
             let read = Health::from_document(document);
@@ -370,7 +429,7 @@ fn signals(document: &Document) -> Vec<(Kind, String, Severity)> {
                 tracing::error!(document.name = document.name, %fault, "can't read thresholds");
             }
             let named = read.map(|health| health.thresholds).unwrap_or_default().into_iter();
-            named.map(|threshold| (Kind::Health, threshold.id, threshold.severity)).collect()
+            named.map(threshold).collect()
         }
         watch::KIND => {
             let read = Watches::from_document(document);
@@ -378,7 +437,7 @@ fn signals(document: &Document) -> Vec<(Kind, String, Severity)> {
                 tracing::error!(document.name = document.name, %fault, "can't read what is watched for drift");
             }
             let named = read.map(|read| read.watches).unwrap_or_default().into_iter();
-            named.map(|watch| (Kind::Drift, watch.id, watch.severity)).collect()
+            named.map(watched).collect()
         }
         rules::KIND => {
             let mut read = rules::Rules::default();
@@ -387,11 +446,42 @@ fn signals(document: &Document) -> Vec<(Kind, String, Severity)> {
                 tracing::error!(document.name = document.name, %fault, "can't read a detection");
             }
             // A rule is told of when it fires and when it can't, each as grave as the rule.
-            let both = |(name, severity): (&str, Severity)| {
-                [Kind::Detection, Kind::Canary].map(|kind| (kind, name.to_owned(), severity))
-            };
-            read.names().flat_map(both).collect()
+            let both = |told: rules::Told<'_>| [Kind::Detection, Kind::Canary].map(|kind| rule(kind, &told));
+            read.told().flat_map(both).collect()
         }
         _ => Vec::new(),
+    }
+}
+
+fn watched(watch: Watch) -> Named {
+    Named {
+        kind: Kind::Drift,
+        title: watch.summary,
+        description: Some("Something that is watched was modified, and no change explains it.".to_owned()),
+        name: watch.id,
+        severity: watch.severity,
+        false_positives: Vec::new(),
+    }
+}
+
+fn threshold(threshold: Threshold) -> Named {
+    Named {
+        kind: Kind::Health,
+        title: threshold.summary.clone(),
+        description: Some(threshold.to_string()),
+        name: threshold.id,
+        severity: threshold.severity,
+        false_positives: Vec::new(),
+    }
+}
+
+fn rule(kind: Kind, told: &rules::Told<'_>) -> Named {
+    Named {
+        kind,
+        name: told.name.to_owned(),
+        severity: told.severity,
+        title: told.title.to_owned(),
+        description: told.description.map(str::to_owned),
+        false_positives: told.false_positives.to_vec(),
     }
 }

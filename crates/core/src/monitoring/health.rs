@@ -137,6 +137,22 @@ impl Threshold {
 }
 
 impl Measure {
+    /// Its word in documents.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Measure::CpuUsed => "cpu_used",
+            Measure::MemoryUsed => "memory_used",
+            Measure::DiskUsed => "disk_used",
+            Measure::InodesUsed => "inodes_used",
+            Measure::DiskLatency => "disk_latency",
+            Measure::LoadPerCpu => "load_per_cpu",
+            Measure::NetworkErrors => "network_errors",
+            Measure::ClockOffset => "clock_offset",
+            Measure::FailedUnits => "failed_units",
+            Measure::CertificateExpiresIn => "certificate_expires_in",
+        }
+    }
+
     /// Whether a quantity has this measure's unit.
     pub fn takes(self, quantity: Quantity) -> bool {
         let unit = match self {
@@ -183,6 +199,26 @@ impl Health {
             }
         }
         Ok(health)
+    }
+}
+
+impl fmt::Display for Threshold {
+    /// When it fires, for people: `disk_used above 90% for 2m, until it is back at 85%`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.measure.as_str())?;
+        if let Some(limit) = self.above {
+            write!(f, " above {limit}")?;
+        }
+        if let Some(limit) = self.below {
+            write!(f, " below {limit}")?;
+        }
+        if self.hold > Duration::default() {
+            write!(f, " for {}", self.hold)?;
+        }
+        match self.clear {
+            Some(clear) => write!(f, ", until it is back at {clear}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -329,6 +365,12 @@ spec:
             let fault = health(&text).unwrap_err().to_string();
             assert!(fault.starts_with(place), "{fault}\nexpected {place}");
         }
+    }
+
+    #[test]
+    fn a_threshold_says_when_it_fires_and_when_it_clears() {
+        let told = health(DOCUMENT).unwrap().thresholds[0].to_string();
+        assert_eq!(told, "disk_used above 90% for 2s, until it is back at 85%");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::openapi::Shape;
 use super::{Answer, Ruled, decide};
 use crate::auth::{READERS, RESPONDERS};
+use crate::policy::Origin;
 use crate::problem::{Body, Problem, Query};
 use crate::web::{Route, Web};
 
@@ -62,8 +63,30 @@ pub struct Described {
     pub row: Row,
     /// Why a person ended it.
     pub reason: Option<String>,
+    /// The rule that raised it; none where the server itself noticed it, or no document has the rule any more.
+    #[serde(default)]
+    pub rule: Option<Rule>,
     pub places: Vec<Place>,
     pub notifications: Vec<Told>,
+}
+
+/// The rule that raised an alert, in the words of its document as that stands in the alert's environment now.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Rule {
+    /// The kind of its document: `Baseline`, `Detection` or `Health`.
+    pub kind: String,
+    /// The name of its document.
+    pub document: String,
+    /// Its own name there.
+    pub rule: String,
+    pub title: String,
+    /// What was seen, or why it matters.
+    pub description: Option<String>,
+    /// What to do about it.
+    pub remediation: Option<String>,
+    /// What it may match without anything being wrong.
+    #[serde(default)]
+    pub false_positives: Vec<String>,
 }
 
 /// One place of one asset.
@@ -308,7 +331,16 @@ pub async fn describe(web: &Web, name: &str) -> Result<Described, Problem> {
         Stage::Open | Stage::Resolved { .. } => None,
     };
     let row = row(web, &alert, &Silences::read(web).await?).await?;
-    Ok(Described { row, reason, places, notifications: told.collect() })
+    let environment = web.policies.environment(&alert.group.environment).await?;
+    let rule = environment.origin(alert.group.kind, &alert.group.subject).map(Rule::from);
+    Ok(Described { row, reason, rule, places, notifications: told.collect() })
+}
+
+impl From<Origin> for Rule {
+    fn from(origin: Origin) -> Rule {
+        let Origin { kind, document, rule, title, description, remediation, false_positives } = origin;
+        Rule { kind, document, rule, title, description, remediation, false_positives }
+    }
 }
 
 /// The ways of one notification, out of all of its alert.

@@ -70,6 +70,30 @@ spec:
       check: {sysctl: {key: fs.suid_dumpable, value: {equals: 0}}}
       remediation: Set fs.suid_dumpable to 0.
 ---
+kind: Detection
+name: shells
+spec:
+  sigma: |
+    title: A shell that goes out
+    id: reverse-shell
+    description: A shell whose input is a socket.
+    logsource: {product: linux, category: process_creation}
+    detection: {shell: {name: sh}, condition: shell}
+    falsepositives:
+      - A rehearsal of the on-call team
+    level: high
+---
+kind: Health
+name: shop-health
+spec:
+  thresholds:
+    - id: disk-full
+      measure: disk_used
+      above: 90%
+      clear: 85%
+      severity: critical
+      summary: a file system is nearly full
+---
 kind: Route
 name: everything
 owner: platform

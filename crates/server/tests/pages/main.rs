@@ -2,6 +2,7 @@
 //! and who may see them.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod alert;
 mod factor;
 mod fleet;
 mod people;
