@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use bartizan_server::api::Ruled;
-use bartizan_server::api::incident::{Described, List, Opened, Row};
+use bartizan_server::api::incident::{self as api, Described, List, Opened, Row};
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 use serde_json::json;
@@ -275,8 +275,19 @@ fn shown(incident: &Described) -> Rows {
         say("alert", alert.clone());
     }
     for entry in &incident.timeline {
-        let by = entry.by.as_deref().unwrap_or("a rule");
-        say("timeline", format!("{} {by} {} {}", entry.at, entry.happened.replace('_', " "), entry.text));
+        say("timeline", line(entry));
     }
     Rows { header: vec!["field", "value"], rows }
+}
+
+/// One entry of a timeline.
+fn line(entry: &api::Told) -> String {
+    let Some(alert) = &entry.alert else {
+        let by = entry.by.as_deref().unwrap_or("a rule");
+        return format!("{} {by} {} {}", entry.at, entry.happened.replace('_', " "), entry.text);
+    };
+    let done = entry.happened.trim_start_matches("alert_");
+    let by = entry.by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+    let why = if entry.text.is_empty() { String::new() } else { format!(": {}", entry.text) };
+    format!("{} alert {} ({}) {done}{by}{why}", entry.at, alert.id, alert.summary)
 }

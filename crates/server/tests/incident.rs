@@ -220,7 +220,7 @@ async fn an_alert_opens_an_incident_that_people_walk_to_its_end() {
         .iter()
         .map(|entry| entry["happened"].as_str().unwrap())
         .collect();
-    let taken = ["opened", "took_in", "acknowledged", "assigned"];
+    let taken = ["opened", "took_in", "acknowledged", "assigned", "alert_acknowledged"];
     let expected: Vec<&str> = taken.into_iter().chain(["advanced"; 5]).chain(["closed"]).collect();
     assert_eq!(happened, expected);
     assert!(auditor.get("/incidents").await["incidents"].as_array().unwrap().is_empty());
@@ -258,6 +258,46 @@ async fn what_follows_joins_what_is_open_and_a_closed_incident_takes_its_alert_w
     assert_eq!(status, 200, "{other}");
     let ids: BTreeSet<IncidentId> = house.incidents().await.iter().map(|incident| incident.id).collect();
     assert_eq!(ids, BTreeSet::from([first.id, other["id"].as_str().unwrap().parse().unwrap()]));
+    house.app.stop().await;
+}
+
+#[tokio::test]
+async fn the_timeline_tells_in_order_who_took_its_alerts_on_and_how_they_ended() {
+    let house = House::start().await;
+    house.apply_rule().await;
+    let (one, two) = (house.enrol(1).await, house.enrol(2).await);
+    house.signal(&one, Severity::High, State::Firing).await;
+    let first = house.until("an incident", || async { house.incidents().await.pop() }).await;
+    let responder = house.sign_in("ada", Role::Responder).await;
+    let path = format!("/incidents/{}", first.id);
+    let alert = first.alerts.first().unwrap();
+    assert_eq!(responder.post(&format!("/alerts/{alert}/acknowledge"), json!({})).await.0, 200);
+    house.signal(&one, Severity::High, State::Resolved).await;
+    house
+        .until("its end", || async {
+            house.app.web.store.alerts(true, 10).await.unwrap().is_empty().then_some(())
+        })
+        .await;
+    house.signal(&two, Severity::High, State::Firing).await;
+    let grown = house
+        .until("the second alert", || async {
+            house.incidents().await.pop().filter(|held| held.alerts.len() == 2)
+        })
+        .await;
+    let other = grown.alerts.iter().find(|other| *other != alert).unwrap();
+    let because = json!({"reason": "a rehearsal"});
+    assert_eq!(responder.post(&format!("/alerts/{other}/close"), because).await.0, 200);
+    let told = responder.get(&path).await;
+    let timeline = told["timeline"].as_array().unwrap();
+    let happened: Vec<&str> = timeline.iter().map(|entry| entry["happened"].as_str().unwrap()).collect();
+    let expected = ["opened", "took_in", "alert_acknowledged", "alert_resolved", "took_in", "alert_closed"];
+    assert_eq!(happened, expected);
+    let of =
+        |place: usize| (&timeline[place]["by"], &timeline[place]["alert"]["id"], &timeline[place]["text"]);
+    assert_eq!(of(2), (&json!("ada"), &json!(alert.to_string()), &json!("")));
+    let well = "every place was observed to be well again";
+    assert_eq!(of(3), (&json!(null), &json!(alert.to_string()), &json!(well)));
+    assert_eq!(of(5), (&json!("ada"), &json!(other.to_string()), &json!("a rehearsal")));
     house.app.stop().await;
 }
 

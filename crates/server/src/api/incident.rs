@@ -12,7 +12,9 @@ use bartizan_core::id::{AlertId, IncidentId, PersonId};
 use bartizan_core::incident::severity::{Impact, Rating, Sensitivity, Spread};
 use bartizan_core::incident::stage::Stage;
 use bartizan_core::incident::{Entry, Happened, Incident, State as Standing};
+use bartizan_core::monitoring::alert::{self, Acknowledgement, Alert};
 use bartizan_core::person::Person;
+use bartizan_core::time::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -62,20 +64,33 @@ pub struct Described {
     pub reason: Option<String>,
     /// Their identifiers.
     pub alert_ids: Vec<String>,
+    /// What happened to it and to its alerts, in the order of time.
     pub timeline: Vec<Told>,
 }
 
 /// One entry of a timeline.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Told {
-    pub number: u32,
+    /// Its place among the incident's own entries; none in what happened to one of its alerts.
+    pub number: Option<u32>,
     pub at: String,
-    /// Who did it; none where a rule did.
+    /// Who did it; none where a rule did, or where all places of an alert were observed to be well again.
     pub by: Option<String>,
-    /// `opened`, `took_in`, `acknowledged`, `assigned`, `rated`, `advanced`, `noted` or `closed`.
+    /// `opened`, `took_in`, `acknowledged`, `assigned`, `rated`, `advanced`, `noted` or `closed`; of an alert,
+    /// `alert_acknowledged`, `alert_resolved` or `alert_closed`.
     pub happened: String,
     /// What it was: a title, an alert, a person, a stage, or what somebody wrote.
     pub text: String,
+    /// The alert that it happened to, and what that one tells.
+    #[serde(default)]
+    pub alert: Option<About>,
+}
+
+/// The alert that an entry of a timeline is about.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct About {
+    pub id: String,
+    pub summary: String,
 }
 
 /// A page of incidents, the newest first.
@@ -342,15 +357,23 @@ pub(crate) async fn waiting(web: &Web, limit: usize) -> Result<Waiting, Problem>
     Ok(Waiting { incidents, more, alerts })
 }
 
-/// One incident with its timeline; of a very long one, the beginning.
+/// One incident with its timeline and what happened to its alerts; of a very long one, the beginning.
 pub(crate) async fn describe(web: &Web, asked: &str) -> Result<Described, Problem> {
     let not_found = || Problem::not_found("incident", asked);
     let id: IncidentId = asked.parse().map_err(|_| not_found())?;
     let incident = web.store.incident(id).await?.ok_or_else(not_found)?;
     let mut timeline = Vec::new();
     for entry in web.store.incident_entries(id, 0).await? {
-        timeline.push(told(web, entry).await?);
+        timeline.push((entry.at, told(web, entry).await?));
     }
+    for alert in &incident.alerts {
+        if let Some(alert) = web.store.alert(*alert).await? {
+            timeline.extend(of_its_alert(web, &alert).await?);
+        }
+    }
+    // What happened at the same time stays as it is: the incident's own entries by their numbers, then its alerts'.
+    timeline.sort_by_key(|(at, _)| *at);
+    let timeline = timeline.into_iter().map(|(_, told)| told).collect();
     let (closed_at, reason) = match &incident.state {
         Standing::Open { .. } => (None, None),
         Standing::Closed { at, reason, .. } => (Some(at.to_string()), Some(reason.clone())),
@@ -387,7 +410,30 @@ async fn told(web: &Web, entry: Entry) -> Result<Told, Problem> {
         Happened::Noted { text } => text,
         Happened::Closed { reason } => reason,
     };
-    Ok(Told { number: entry.number, at: entry.at.to_string(), by, happened, text })
+    Ok(Told { number: Some(entry.number), at: entry.at.to_string(), by, happened, text, alert: None })
+}
+
+/// What happened to an alert after it came to be: who took it on, and how it ended.
+async fn of_its_alert(web: &Web, alert: &Alert) -> Result<Vec<(Timestamp, Told)>, Problem> {
+    let told = |at: Timestamp, by, happened: &str, text: &str| {
+        let about = About { id: alert.id.to_string(), summary: alert.summary.clone() };
+        let (happened, text) = (happened.to_owned(), text.to_owned());
+        (at, Told { number: None, at: at.to_string(), by, happened, text, alert: Some(about) })
+    };
+    let mut entries = Vec::new();
+    if let Some(Acknowledgement { by, at }) = alert.acknowledged {
+        entries.push(told(at, Some(name(web, by).await?), "alert_acknowledged", ""));
+    }
+    match &alert.stage {
+        alert::Stage::Open => {}
+        alert::Stage::Resolved { at } => {
+            entries.push(told(*at, None, "alert_resolved", "every place was observed to be well again"));
+        }
+        alert::Stage::Closed { at, by, reason } => {
+            entries.push(told(*at, Some(name(web, *by).await?), "alert_closed", reason));
+        }
+    }
+    Ok(entries)
 }
 
 fn value(details: &impl Serialize) -> Result<Option<Value>, Problem> {
