@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use bartizan_server::api::change::{Described, List, Proposed, Row};
+use bartizan_server::api::change::{Described, List, Past, Proposed, Row};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::json;
@@ -225,6 +225,13 @@ fn rows(changes: &[Row]) -> Rows {
     Rows { header, rows: changes.iter().map(row).collect() }
 }
 
+/// An act that does not stand: what it was, whose, and why it counts for nothing.
+fn outcome(past: &Past) -> String {
+    let target = if past.target.is_empty() { String::new() } else { format!(" for {}", past.target) };
+    let why = past.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+    format!("{}{target} by {} at {}{why}", past.act, past.by, past.at)
+}
+
 fn shown(change: &Described) -> Rows {
     let row = &change.row;
     let mut rows: Vec<Vec<String>> = Vec::new();
@@ -246,9 +253,9 @@ fn shown(change: &Described) -> Rows {
             say("missing", format!("{} for {}", stage.missing.join(", "), stage.target));
         }
     }
-    for past in change.history.iter().filter(|past| past.state == "void") {
-        let why = past.why.as_deref().unwrap_or_default();
-        say("void", format!("{} for {} by {} at {}: {why}", past.act, past.target, past.by, past.at));
+    // What stands is told above, by its stage. What counts for nothing is told with the reason why.
+    for past in change.history.iter().filter(|past| past.state != "stands") {
+        say(&past.state, outcome(past));
     }
     for glass in &change.broken_glass {
         say(

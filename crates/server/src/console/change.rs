@@ -306,8 +306,36 @@ fn fate(fate: &str) -> part::Badge {
     }
 }
 
-/// What somebody did, as a sentence goes on after their name.
+/// What somebody did, as a sentence goes on after their name: what was refused, or waits for its ruling, was
+/// asked for and not done.
 fn did(past: &Past) -> String {
+    let asked = asked(past);
+    match past.state.as_str() {
+        "refused" => format!("asked to {asked}; it was refused"),
+        "pending" => format!("asked to {asked}; it waits for its ruling"),
+        _ => done(past),
+    }
+}
+
+/// The same, as what they asked for.
+fn asked(past: &Past) -> String {
+    let Past { target, environment, .. } = past;
+    match past.act.as_str() {
+        "propose" => "propose it".to_owned(),
+        "edit" => "edit it".to_owned(),
+        "test" if past.failed => format!("fail its test in {environment} on the way to {target}"),
+        "test" => format!("pass its test in {environment} on the way to {target}"),
+        "review" => format!("review it for {target}"),
+        "approve" => format!("approve it for {target}"),
+        "reject" => format!("reject it for {target}"),
+        "break-glass" => format!("break the glass for {target}"),
+        "apply" => format!("apply it in {target}"),
+        "withdraw" => "withdraw it".to_owned(),
+        other => format!("do: {other}"),
+    }
+}
+
+fn done(past: &Past) -> String {
     let Past { target, environment, .. } = past;
     match past.act.as_str() {
         "propose" => "proposed it".to_owned(),
@@ -327,4 +355,34 @@ fn did(past: &Past) -> String {
 /// Whether nobody decided anything on it.
 fn untouched(row: &Row) -> bool {
     row.stages.iter().all(|stage| stage.decisions == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_approval_that_was_refused_reads_as_asked_for_and_not_as_done() {
+        let past = |state: &str| Past {
+            at: String::new(),
+            by: "ann".to_owned(),
+            act: "approve".to_owned(),
+            target: "prod".to_owned(),
+            environment: String::new(),
+            failed: false,
+            digest: None,
+            reason: String::new(),
+            state: state.to_owned(),
+            why: None,
+        };
+        let table = [
+            ("stands", "approved it for prod"),
+            ("void", "approved it for prod"),
+            ("refused", "asked to approve it for prod; it was refused"),
+            ("pending", "asked to approve it for prod; it waits for its ruling"),
+        ];
+        for (state, words) in table {
+            assert_eq!(did(&past(state)), words);
+        }
+    }
 }
