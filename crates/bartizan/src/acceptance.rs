@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::client::Client;
 use crate::exit::{Answer, Failure};
-use crate::printer::{Format, Printer, Rows};
+use crate::printer::{Format, Printer, Rows, talk, warn};
 
 /// List risk acceptances, look what a scope takes in, propose, approve, review, withdraw.
 #[derive(Debug, Args)]
@@ -128,6 +128,8 @@ struct Done {
     act: &'static str,
     /// `accepted`, `pending` or `would be accepted`.
     state: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
 }
 
 pub(crate) fn run(arguments: Arguments, client: Option<&Path>) -> Result<Answer, Failure> {
@@ -162,6 +164,7 @@ fn preview(client: &Client, scoped: &Scoped) -> Result<(), Failure> {
     if let Some(stands) = &preview.control_stands {
         talk(&format!("the control stands there: {stands}"));
     }
+    warn(&preview.warnings);
     Printer::new(scoped.output).print(&preview, |preview| {
         let row = |one: &bartizan_server::api::acceptance::Covered| {
             vec![one.kind.clone(), one.subject.clone(), one.object.clone(), one.assets.to_string()]
@@ -169,11 +172,6 @@ fn preview(client: &Client, scoped: &Scoped) -> Result<(), Failure> {
         let header = vec!["kind", "subject", "object", "assets"];
         Rows { header, rows: preview.findings.iter().map(row).collect() }
     })
-}
-
-#[expect(clippy::print_stderr, reason = "talk goes to standard error")]
-fn talk(line: &str) {
-    eprintln!("{}", crate::printer::printable(line));
 }
 
 fn propose(client: &Client, arguments: &Propose) -> Result<(), Failure> {
@@ -193,7 +191,9 @@ fn propose(client: &Client, arguments: &Propose) -> Result<(), Failure> {
     }
     let proposed: Proposed = client.post(&["acceptances"], &body)?;
     let scope = scoped.scope.join(", ");
-    let done = Done { id: proposed.id, scope, act: "propose", state: state(proposed.ruled) };
+    warn(&proposed.warnings);
+    let Proposed { id, ruled, warnings } = proposed;
+    let done = Done { id, scope, act: "propose", state: state(ruled), warnings };
     told(scoped.output, &done)
 }
 
@@ -207,7 +207,8 @@ const fn state(ruled: Ruled) -> &'static str {
 fn act(client: &Client, arguments: &Act, act: &'static str, body: &Value) -> Result<(), Failure> {
     let acceptance: Described = client.get(&["acceptances", &arguments.one.id], &[])?;
     let state = client.act(&["acceptances", &acceptance.row.id, act], body, arguments.dry_run)?;
-    let done = Done { id: acceptance.row.id, scope: acceptance.row.scope.join(", "), act, state };
+    let scope = acceptance.row.scope.join(", ");
+    let done = Done { id: acceptance.row.id, scope, act, state, warnings: Vec::new() };
     told(arguments.one.output, &done)
 }
 
@@ -264,6 +265,9 @@ fn shown(acceptance: &Described) -> Rows {
     }
     if let Some(stands) = &acceptance.preview.control_stands {
         say("control stands", stands.clone());
+    }
+    if acceptance.preview.findings.is_empty() {
+        say("takes in", "no finding now".to_owned());
     }
     for one in &acceptance.preview.findings {
         let object = if one.object.is_empty() { String::new() } else { format!(" in {}", one.object) };

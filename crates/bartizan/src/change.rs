@@ -7,10 +7,10 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::client::Client;
+use crate::client::{Client, WOULD_BE};
 use crate::document::files;
 use crate::exit::{Answer, Failure};
-use crate::printer::{Format, Printer, Rows};
+use crate::printer::{Format, Printer, Rows, warn};
 
 /// Propose changes, and walk them to production.
 #[derive(Debug, Args)]
@@ -127,6 +127,8 @@ struct Done {
     target: String,
     /// `accepted`, `pending` or `would be accepted`.
     state: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
 }
 
 pub(crate) fn run(arguments: Arguments, client: Option<&Path>) -> Result<Answer, Failure> {
@@ -164,11 +166,14 @@ fn propose(client: &Client, arguments: &Propose) -> Result<(), Failure> {
     let read = files::read(&arguments.files)?;
     let body = json!({"service": arguments.service, "files": read.files});
     if arguments.dry_run {
-        let state = client.rehearse(&["changes"], &body)?;
-        let done = Done { id: String::new(), act: "propose", target: arguments.service.clone(), state };
+        let warnings = client.foresee(&["changes"], &body)?;
+        warn(&warnings);
+        let target = arguments.service.clone();
+        let done = Done { id: String::new(), act: "propose", target, state: WOULD_BE, warnings };
         return print(arguments.output.output, &done);
     }
     let proposed: Proposed = client.post(&["changes"], &body)?;
+    warn(&proposed.warnings);
     Printer::new(arguments.output.output).print(&proposed, |proposed| Rows {
         header: vec!["id", "digest"],
         rows: vec![vec![proposed.id.clone(), proposed.digest.clone()]],
@@ -189,7 +194,7 @@ fn say(
 ) -> Result<(), Failure> {
     let one = &doing.one;
     let state = client.act(&["changes", &one.id, act], body, doing.dry_run)?;
-    print(one.output.output, &Done { id: one.id.clone(), act, target, state })
+    print(one.output.output, &Done { id: one.id.clone(), act, target, state, warnings: Vec::new() })
 }
 
 fn print(output: Format, done: &Done) -> Result<(), Failure> {
@@ -238,6 +243,9 @@ fn shown(change: &Described) -> Rows {
     let mut say = |field: &str, value: String| rows.push(vec![field.to_owned(), value]);
     say("id", row.id.clone());
     say("service", row.service.clone());
+    for warning in &change.warnings {
+        say("warning", warning.clone());
+    }
     say("digest", row.digest.clone());
     say("proposed", format!("{} by {}", row.proposed_at, row.authors.join(", ")));
     for one in &change.differences {

@@ -190,11 +190,20 @@ impl Client {
     /// Asks whether an act would be accepted, as far as the server can say beforehand; nothing is changed. What
     /// would be refused is the failure that it would be.
     pub(crate) fn rehearse<B: Serialize>(&self, path: &[&str], body: &B) -> Result<&'static str, Failure> {
+        self.foresee(path, body).map(|_| WOULD_BE)
+    }
+
+    /// The same; gives what the server warns of.
+    pub(crate) fn foresee<B: Serialize>(&self, path: &[&str], body: &B) -> Result<Vec<String>, Failure> {
         let request = self.request(Method::POST, path)?.query(&[("dry_run", "true")]).json(body);
         let (answer, _): (serde_json::Value, _) = self.ask(request)?;
         // A server before this one knows of no dry run, and has done it.
         match answer.get("dry_run") {
-            Some(serde_json::Value::Bool(true)) => Ok(WOULD_BE),
+            Some(serde_json::Value::Bool(true)) => {
+                let warnings = answer.get("warnings").and_then(serde_json::Value::as_array);
+                let warnings = warnings.into_iter().flatten().filter_map(serde_json::Value::as_str);
+                Ok(warnings.map(str::to_owned).collect())
+            }
             _ => Err(Failure::new(Class::Bug, "the server knows of no dry run: it has done what was asked")
                 .hint("is it of the same version as this program?")),
         }

@@ -59,6 +59,19 @@ pub(crate) fn write_out(text: &str) -> Result<(), Failure> {
     }
 }
 
+/// Says something beside the answer, on standard error.
+#[expect(clippy::print_stderr, reason = "talk goes to standard error")]
+pub(crate) fn talk(line: &str) {
+    eprintln!("{}", printable(line));
+}
+
+/// Says what may be a mistake.
+pub(crate) fn warn(warnings: &[String]) {
+    for warning in warnings {
+        talk(&format!("warning: {warning}"));
+    }
+}
+
 pub(crate) fn json<T: Serialize>(data: &T) -> Result<String, Failure> {
     let mut text = serde_json::to_string_pretty(data).map_err(Failure::unavailable)?;
     text.push('\n');

@@ -186,6 +186,33 @@ fn a_dry_run_is_judged_like_the_act_and_changes_nothing() {
 }
 
 #[test]
+fn a_service_without_assets_and_a_scope_that_takes_nothing_in_are_warned_of() {
+    let mut house = House::start();
+    let (_, path) = house.file("documents.yaml", client::house::BASELINE);
+    house.json(&["apply", "-f", &path]);
+    house.enrol("alpha", "");
+    let nosuch = "no asset belongs to the service `nosuch`: is its name written right?";
+    let nothing = "the scope takes in no finding now; what comes to be like that later is taken in at once";
+    let propose = ["change", "propose", "-f", &path, "--service"];
+    let preview = ["acceptance", "preview", "service=shop"];
+    let table: [(Vec<&str>, Option<&str>); 5] = [
+        ([&propose[..], &["nosuch", "--dry-run"]].concat(), Some(nosuch)),
+        ([&propose[..], &["nosuch"]].concat(), Some(nosuch)),
+        ([&propose[..], &["shop"]].concat(), None),
+        ([&preview[..], &["rule=nosuch"]].concat(), Some(nothing)),
+        ([&preview[..], &["rule=mark"]].concat(), None),
+    ];
+    for (words, warning) in table {
+        let output = house.run(&words);
+        let talk = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{words:?}: {talk}");
+        assert_eq!(talk, warning.map(|text| format!("warning: {text}\n")).unwrap_or_default(), "{words:?}");
+        let told = house.json(&words);
+        assert_eq!(told.pointer("/warnings/0").and_then(serde_json::Value::as_str), warning, "{words:?}");
+    }
+}
+
+#[test]
 fn a_silence_has_an_owner_a_reason_and_an_end() {
     let house = House::start();
     let reason = ["--reason", "the disks are being changed"];

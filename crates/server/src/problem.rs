@@ -19,12 +19,15 @@ pub struct Problem {
     unauthenticated: bool,
     /// Set where nothing stood in the way but that it was a dry run.
     rehearsed: bool,
+    /// What a dry run has to say beside that.
+    warnings: Vec<String>,
 }
 
 impl Problem {
     /// A problem of this class; the text goes to the caller.
     pub fn new(class: Class, title: impl std::fmt::Display) -> Self {
-        Self { class, title: title.to_string(), detail: None, unauthenticated: false, rehearsed: false }
+        let title = title.to_string();
+        Self { class, title, detail: None, unauthenticated: false, rehearsed: false, warnings: Vec::new() }
     }
 
     /// No problem: a dry run came to where it would have written.
@@ -46,6 +49,13 @@ impl Problem {
     #[must_use]
     pub fn hint(mut self, detail: impl std::fmt::Display) -> Self {
         self.detail = Some(detail.to_string());
+        self
+    }
+
+    /// The same, with what whoever rehearses an act has to be told beside what becomes of it.
+    #[must_use]
+    pub fn warn(mut self, warnings: Vec<String>) -> Self {
+        self.warnings = warnings;
         self
     }
 
@@ -96,12 +106,15 @@ impl From<bartizan_wire::Error> for Problem {
 }
 
 /// What a dry run answers where the act would be accepted, as far as that can be said beforehand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub struct Rehearsed {
     /// Always true: nothing was changed.
     pub dry_run: bool,
     pub state: Foreseen,
+    /// What does not stand in the way, and may yet be a mistake.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// What would become of an act.
@@ -112,7 +125,9 @@ pub enum Foreseen {
 }
 
 impl Rehearsed {
-    const GOOD: Rehearsed = Rehearsed { dry_run: true, state: Foreseen::Accepted };
+    const fn good(warnings: Vec<String>) -> Rehearsed {
+        Rehearsed { dry_run: true, state: Foreseen::Accepted, warnings }
+    }
 }
 
 /// A request's body in JSON; one that can't be read is a problem that says where.
@@ -191,7 +206,7 @@ fn told(text: &str) -> String {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         if self.rehearsed {
-            return axum::Json(Rehearsed::GOOD).into_response();
+            return axum::Json(Rehearsed::good(self.warnings)).into_response();
         }
         let status = self.status();
         let told = self.clone();

@@ -225,6 +225,14 @@ impl Store {
         Ok(declared)
     }
 
+    /// Whether any asset that was not retired belongs to a service. Where none does, every asset was looked at:
+    /// this is for what a person asks once, and for no list.
+    pub async fn has_service(&self, service: &str) -> Result<bool, Error> {
+        let reading = self.reading("look for a service's assets");
+        let sql = "SELECT number FROM asset WHERE service = $1 AND life <> 'retired' LIMIT 1";
+        Ok(reading.one(sql, [service.into()]).await?.is_some())
+    }
+
     /// How many assets no agent runs on.
     pub async fn declared_assets(&self) -> Result<u64, Error> {
         let reading = self.reading("count declared assets");

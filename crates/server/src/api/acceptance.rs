@@ -104,6 +104,9 @@ pub struct Preview {
     pub assets: u64,
     /// How the control stands there, where a rule was named: `met`, `not met`, or `unknown` with its reason.
     pub control_stands: Option<String>,
+    /// What may be a mistake: that the scope takes in nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// One finding over the fleet that a scope takes in.
@@ -160,6 +163,9 @@ pub struct Proposed {
     pub id: String,
     #[serde(flatten)]
     pub ruled: Ruled,
+    /// What may be a mistake: that the scope takes in nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// Somebody looked at a manual control.
@@ -321,7 +327,15 @@ pub(crate) async fn describe(web: &Web, name: &str) -> Result<Described, Problem
 pub(crate) async fn preview(web: &Web, scoped: Scoped) -> Result<Preview, Problem> {
     let scope = Scope::new(scoped.scope).map_err(|refusal| Problem::new(refusal.class(), refusal))?;
     let rule = scoped.rule.as_deref().map(pair).transpose()?;
-    taken_in(web, &scope, rule).await
+    let mut preview = taken_in(web, &scope, rule).await?;
+    preview.warnings = warnings(&preview);
+    Ok(preview)
+}
+
+/// What whoever asks for a scope has to be told of it.
+fn warnings(preview: &Preview) -> Vec<String> {
+    let none = "the scope takes in no finding now; what comes to be like that later is taken in at once";
+    preview.findings.is_empty().then(|| none.to_owned()).into_iter().collect()
 }
 
 /// Who may answer for a risk, by name.
@@ -467,11 +481,17 @@ pub(crate) async fn propose(web: &Web, person: &Person, wanted: Wanted) -> Resul
         }
         (None, None) => None,
     };
+    let warnings = match Scope::new(wanted.scope.clone()) {
+        Ok(scope) => warnings(&taken_in(web, &scope, None).await?),
+        // The judge says what is wrong with it.
+        Err(_) => Vec::new(),
+    };
     let proposal = Proposal { owner, reason: wanted.reason, scope: wanted.scope, until, control };
     let id = AcceptanceId::mint(now, web.ambient.random()).to_string();
     let details = value(&proposal)?;
-    let ruled = decide_with(web, person, Act { details, ..Act::new("acceptance.propose", &id) }).await?;
-    Ok(Proposed { id, ruled })
+    let ruled = decide_with(web, person, Act { details, ..Act::new("acceptance.propose", &id) }).await;
+    let ruled = ruled.map_err(|problem| problem.warn(warnings.clone()))?;
+    Ok(Proposed { id, ruled, warnings })
 }
 
 fn value(details: &impl Serialize) -> Result<Option<Value>, Problem> {

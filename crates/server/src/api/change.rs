@@ -112,6 +112,9 @@ pub struct Described {
     pub differences: Vec<Difference>,
     pub broken_glass: Vec<Glass>,
     pub history: Vec<Past>,
+    /// What may be a mistake: that no asset belongs to its service.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// One application.
@@ -176,6 +179,9 @@ pub struct Proposed {
     pub id: String,
     pub digest: String,
     pub ruled: Ruled,
+    /// What may be a mistake: that no asset belongs to its service.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// What each of these routes reads and answers with.
@@ -299,7 +305,14 @@ pub(crate) async fn describe(web: &Web, name: &str, against: Option<&str>) -> Re
         differences: difference::differences(&change.content, &held),
         broken_glass,
         history: history::history(web, change.id, &mut names).await?,
+        warnings: warnings(web, &change.service).await?,
     })
+}
+
+/// What whoever looks at a change of this service has to be told.
+async fn warnings(web: &Web, service: &str) -> Result<Vec<String>, Problem> {
+    let none = || format!("no asset belongs to the service `{service}`: is its name written right?");
+    Ok((!web.store.has_service(service).await?).then(none).into_iter().collect())
 }
 
 async fn find(web: &Web, name: &str) -> Result<Change, Problem> {
@@ -428,11 +441,12 @@ pub(crate) async fn propose(web: &Web, person: &Person, proposal: Proposal) -> R
     let content = content(&proposal.files, &proposal.deleted)?;
     let digest = content.digest();
     let id = ChangeId::mint(web.ambient.now(), web.ambient.random());
+    let warnings = warnings(web, &proposal.service).await?;
     let details =
         details(&Details { service: Some(proposal.service), content: Some(content), ..Details::default() })?;
     let act = Act { details: Some(details), ..Act::new("change.propose", &id.to_string()) };
-    let ruled = decide_with(web, person, act).await?;
-    Ok(Proposed { id: id.to_string(), digest: digest.to_string(), ruled })
+    let ruled = decide_with(web, person, act).await.map_err(|problem| problem.warn(warnings.clone()))?;
+    Ok(Proposed { id: id.to_string(), digest: digest.to_string(), ruled, warnings })
 }
 
 /// Edits a change: what was decided on it is void.
@@ -448,7 +462,7 @@ pub(crate) async fn edit(
     let details = details(&Details { content: Some(content), ..Details::default() })?;
     let act = Act { details: Some(details), ..Act::new("change.edit", change) };
     let ruled = decide_with(web, person, act).await?;
-    Ok(Proposed { id: change.to_owned(), digest: digest.to_string(), ruled })
+    Ok(Proposed { id: change.to_owned(), digest: digest.to_string(), ruled, warnings: Vec::new() })
 }
 
 /// What else somebody does with a change.

@@ -317,7 +317,11 @@ fn rehearsed() -> Value {
         "type": "object",
         "description": "What a dry run answers where the act would be accepted: nothing was changed.",
         "required": ["dry_run", "state"],
-        "properties": {"dry_run": {"const": true}, "state": {"const": "accepted"}},
+        "properties": {
+            "dry_run": {"const": true},
+            "state": {"const": "accepted"},
+            "warnings": {"type": "array", "items": {"type": "string"}},
+        },
     })
 }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod alert;
+mod change;
 mod factor;
 mod fleet;
 mod people;
