@@ -33,6 +33,7 @@ pub(crate) mod content;
 mod demo;
 mod feeds;
 mod mail;
+mod routes;
 mod state;
 pub(crate) mod summary;
 
@@ -194,8 +195,11 @@ async fn up(
         settings.place = Place::Postgres { url: url.clone(), schema: None };
     }
     let app = start(&settings, &reach, ambient).await?;
-    let applied = apply(&app, route).await?;
-    summary::say(&applied);
+    let asked = route.is_some();
+    summary::say(&apply(&app, route).await?);
+    for line in routes::standing(&app, asked).await? {
+        summary::say(&line);
+    }
     let person = first_person(&app).await?;
     let mut client =
         client::Writer::new(&app, person, state.join(crate::client::FILE), arguments.name.as_deref());

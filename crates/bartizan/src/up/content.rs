@@ -63,6 +63,9 @@ fn broken(faults: &[Fault]) -> Failure {
     Failure::invalid(lines.join("\n"))
 }
 
+/// What the route that `--notify` asks for is called, and its receiver.
+pub(super) const NOTIFY: &str = "notify";
+
 /// The route that sends every alert to one URL or address.
 pub(super) fn route(notify: &str, reach: &Reach) -> Result<Document, Failure> {
     let way = match notify.strip_prefix("mailto:") {
@@ -70,12 +73,12 @@ pub(super) fn route(notify: &str, reach: &Reach) -> Result<Document, Failure> {
             let failure = Failure::invalid(format_args!("--notify {notify} takes a mail relay"));
             return Err(failure.hint("--smtp names one: smtp://127.0.0.1:25, smtp://mail.example.org:587"));
         }
-        Some(address) => serde_json::json!({"name": "notify", "email": {"to": [address]}}),
-        None => serde_json::json!({"name": "notify", "webhook": {"url": notify}}),
+        Some(address) => serde_json::json!({"name": NOTIFY, "email": {"to": [address]}}),
+        None => serde_json::json!({"name": NOTIFY, "webhook": {"url": notify}}),
     };
     let written = serde_json::json!({
-        "kind": "Route", "name": "notify", "owner": "platform",
-        "spec": {"receivers": [way], "route": {"receiver": "notify"}},
+        "kind": "Route", "name": NOTIFY, "owner": "platform",
+        "spec": {"receivers": [way], "route": {"receiver": NOTIFY}},
     });
     let mut documents = parse("--notify", &written.to_string())?;
     let document = documents.pop().ok_or_else(|| Failure::invalid("--notify gave no route"))?;
