@@ -5,7 +5,7 @@ use std::path::Path;
 use bartizan_core::error::Class;
 use bartizan_core::time::{Duration, Timestamp};
 use bartizan_ledger::bundle::verify::{Held, verify};
-use bartizan_server::api::{asset, feed, ledger, posture, session};
+use bartizan_server::api::{asset, feed, ledger, person, posture, server, session};
 use clap::Args;
 use serde::Serialize;
 
@@ -19,10 +19,16 @@ const OFFSET_LIMIT: Duration = Duration::from_secs(10);
 /// A day, in milliseconds.
 const DAY_MS: i64 = 86_400_000;
 
+/// How little space for its state a server is warned of, in bytes: a store that can't write takes no report in.
+const SPACE_BYTES_LIMIT: u64 = 1 << 30;
+
+/// How many people are named.
+const PEOPLE_TOLD: usize = 20;
+
 /// How many assets of one trouble are told one by one.
 const AGENTS_TOLD: usize = 20;
 
-/// Check the client file, the server, its ledger and its agents. Exit 1: something fails.
+/// Check the client file, the server, its mail, its people, its ledger and its agents. Exit 1: something fails.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[arg(short, long, value_enum, default_value_t)]
@@ -91,6 +97,12 @@ fn examine(named: Option<&Path>) -> Vec<Check> {
     checks.push(server(&client));
     checks.push(Check::ok("session", format!("{}: {}", me.name, me.roles.join(", "))));
     checks.push(clock(date.as_deref(), crate::now()));
+    let server: Result<server::Described, Failure> = client.get(&["server"], &[]);
+    match server {
+        Ok(server) => checks.extend([mail(&server), space(server.space)]),
+        Err(failure) => checks.push(Check::fail("mail", failure)),
+    }
+    checks.extend(told("people", people(&client).map(|check| vec![check])));
     checks.extend(told("feeds", feeds(&client)));
     checks.extend(told("ledger", ledger(&client).map(|check| vec![check])));
     checks.extend(told("agents", agents(&client)));
@@ -137,6 +149,77 @@ fn clock(date: Option<&str>, now: Timestamp) -> Check {
         );
     }
     Check::ok("clock", format!("within {OFFSET_LIMIT} of the server's"))
+}
+
+/// Whether mail can be handed over, where any is to be sent.
+fn mail(server: &server::Described) -> Check {
+    let routes = server.mail_routes.join(", ");
+    match &server.relay {
+        Some(server::Relay { address, problem: Some(problem) }) => Check::fail(
+            "mail",
+            Failure::unavailable(format_args!("{address} takes no mail: {problem}"))
+                .hint("is the relay running, and does its --smtp URL say how it is reached?"),
+        ),
+        Some(server::Relay { address, problem: None }) => Check::ok("mail", format!("{address} answers")),
+        None if server.mail_routes.is_empty() => {
+            Check::ok("mail", "no route names an address, and no relay is set")
+        }
+        None => Check::fail(
+            "mail",
+            Failure::unavailable(format_args!("no relay is set, and these routes name addresses: {routes}"))
+                .hint("`bartizan up --smtp URL` names a relay"),
+        ),
+    }
+}
+
+/// Whether the server has space left for what it writes.
+fn space(space: Option<server::Space>) -> Check {
+    let Some(server::Space { total_bytes, free_bytes }) = space else {
+        let action = "`df` on the server's machine tells it";
+        return Check::warn("space", "the server can't tell how much space its folder of state has", action);
+    };
+    let says = format!("{} of {} free for the server's state", size(free_bytes), size(total_bytes));
+    if free_bytes >= SPACE_BYTES_LIMIT {
+        return Check::ok("space", says);
+    }
+    Check::warn("space", says, "make room there: where it can't write, the server takes no report in")
+}
+
+/// Bytes, as people say them.
+fn size(bytes: u64) -> String {
+    const UNITS: [(&str, u64); 4] = [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    match UNITS.into_iter().find(|(_, unit)| bytes >= *unit) {
+        Some((name, unit)) => {
+            let tenths = u128::from(bytes) * 10 / u128::from(unit);
+            format!("{}.{} {name}", tenths / 10, tenths % 10)
+        }
+        None => format!("{bytes} B"),
+    }
+}
+
+fn people(client: &Client) -> Result<Check, Failure> {
+    let list: person::List = client.get(&["people"], &[])?;
+    Ok(factors(&list.people))
+}
+
+/// Who could sign in by a link alone.
+fn factors(people: &[person::Row]) -> Check {
+    let enabled: Vec<&person::Row> = people.iter().filter(|person| !person.disabled).collect();
+    let without: Vec<&str> =
+        enabled.iter().filter(|person| !person.second_factor).map(|person| person.name.as_str()).collect();
+    if without.is_empty() {
+        return Check::ok("people", format!("all {} have a second factor", enabled.len()));
+    }
+    let named = without.iter().take(PEOPLE_TOLD).copied().collect::<Vec<_>>().join(", ");
+    let more = match without.len().saturating_sub(PEOPLE_TOLD) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    Check::warn(
+        "people",
+        format!("{} of {} have no second factor: {named}{more}", without.len(), enabled.len()),
+        "each of them sets one up on the page /factor",
+    )
 }
 
 fn feeds(client: &Client) -> Result<Vec<Check>, Failure> {
@@ -340,6 +423,63 @@ mod tests {
                 "1 declared asset runs no agent: everything about it is unknown | enrol a host where an agent can run: `bartizan enrolment create`",
             ]
         );
+    }
+
+    #[test]
+    fn mail_fails_where_its_relay_is_away_or_missing_and_is_well_where_nobody_wants_any() {
+        let server = |relay: Option<Option<&str>>, routes: &[&str]| server::Described {
+            relay: relay.map(|problem| server::Relay {
+                address: "mail.example.org:587".to_owned(),
+                problem: problem.map(str::to_owned),
+            }),
+            mail_routes: routes.iter().map(|route| (*route).to_owned()).collect(),
+            space: None,
+        };
+        let table = [
+            (server(Some(None), &[]), State::Ok, "mail.example.org:587 answers"),
+            (server(None, &[]), State::Ok, "no route names an address, and no relay is set"),
+            (
+                server(Some(Some("connection refused")), &["dev/notify"]),
+                State::Fail,
+                "mail.example.org:587 takes no mail: connection refused",
+            ),
+            (
+                server(None, &["dev/notify", "prod/all"]),
+                State::Fail,
+                "no relay is set, and these routes name addresses: dev/notify, prod/all",
+            ),
+        ];
+        for (server, state, says) in table {
+            let check = mail(&server);
+            assert_eq!((check.state, check.says.as_str()), (state, says));
+        }
+    }
+
+    #[test]
+    fn little_space_is_warned_of_and_space_that_nobody_can_tell_is_no_pass() {
+        let space = |free| space(Some(server::Space { total_bytes: 40 << 30, free_bytes: free }));
+        let told = |check: Check| (check.state, check.says);
+        let plenty = "12.5 GiB of 40.0 GiB free for the server's state".to_owned();
+        assert_eq!(told(space((12 << 30) + (1 << 29))), (State::Ok, plenty));
+        let little = "900.0 MiB of 40.0 GiB free for the server's state".to_owned();
+        assert_eq!(told(space(900 << 20)), (State::Warn, little));
+        assert_eq!(super::space(None).state, State::Warn);
+    }
+
+    #[test]
+    fn whoever_has_no_second_factor_is_named_and_whoever_is_disabled_is_not() {
+        let person = |name: &str, disabled, second_factor| person::Row {
+            id: String::new(),
+            name: name.to_owned(),
+            roles: Vec::new(),
+            services: Vec::new(),
+            disabled,
+            second_factor,
+        };
+        let people = [person("ann", false, true), person("bob", false, false), person("eve", true, false)];
+        let check = factors(&people);
+        assert_eq!((check.state, check.says.as_str()), (State::Warn, "1 of 2 have no second factor: bob"));
+        assert_eq!(factors(&people[..1]).state, State::Ok);
     }
 
     #[test]

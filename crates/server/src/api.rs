@@ -33,6 +33,7 @@ pub mod order;
 pub mod person;
 pub mod posture;
 pub mod review;
+pub mod server;
 pub mod session;
 pub mod silence;
 pub mod trend;
@@ -69,6 +70,7 @@ pub fn routes() -> Vec<Route> {
         person::routes(),
         posture::routes(),
         review::routes(),
+        server::routes(),
         session::routes(),
         silence::routes(),
         trend::routes(),
@@ -99,6 +101,7 @@ pub(crate) fn shapes() -> Vec<(&'static str, openapi::Shape)> {
         ("person", person::shapes()),
         ("posture", posture::shapes()),
         ("review", review::shapes()),
+        ("server", server::shapes()),
         ("session", session::shapes()),
         ("silence", silence::shapes()),
         ("trend", trend::shapes()),

@@ -53,6 +53,12 @@ impl Settings {
             demo: false,
         }
     }
+
+    /// The folder that holds what lies on this machine: whichever store there is, the wrapping key.
+    fn folder(&self) -> PathBuf {
+        let holds = self.wrapping_key.parent().filter(|folder| !folder.as_os_str().is_empty());
+        holds.unwrap_or(Path::new(".")).to_owned()
+    }
 }
 
 /// How a replica reaches out, and is reached; nothing of it is needed on one machine alone.
@@ -176,6 +182,7 @@ impl App {
             wrapping,
             stages: context,
             ledger_key: keys.ledger.key().clone(),
+            folder: settings.folder(),
             demo: settings.demo,
         };
         let router = crate::web::router(&web);

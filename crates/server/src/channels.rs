@@ -12,6 +12,9 @@ use tokio_util::task::TaskTracker;
 pub mod email;
 mod webhook;
 
+/// Why no mail goes anywhere where no relay is set.
+const NO_RELAY: &str = "no mail relay is set: start the server with --smtp";
+
 /// How long messages on their way may take once everything stops.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
@@ -86,12 +89,25 @@ impl Channels {
             Way::Webhook { url } => self.webhook.send(url, &receiver.name, message, &self.console).await,
             Way::Mail { to } => {
                 let Some(email) = &self.email else {
-                    return Err("no mail relay is set: start the server with --smtp".to_owned());
+                    return Err(NO_RELAY.to_owned());
                 };
                 let everybody = receiver.email.iter().flat_map(|email| email.to.clone());
                 let everybody: Vec<String> = everybody.collect();
                 email.send(to, &everybody, message, &self.console).await
             }
+        }
+    }
+
+    /// The relay that mail goes by: its host and port; none where none is set.
+    pub(crate) fn relay(&self) -> Option<String> {
+        self.email.as_ref().map(|email| email.relay().to_owned())
+    }
+
+    /// Whether mail could be handed over now; without a relay it could not.
+    pub(crate) async fn reach_relay(&self) -> Result<(), String> {
+        match &self.email {
+            Some(email) => email.reach().await,
+            None => Err(NO_RELAY.to_owned()),
         }
     }
 

@@ -51,6 +51,8 @@ pub struct Web {
     pub stages: crate::stages::Context,
     /// The public key of the ledger, as a signed-note verifier key.
     pub ledger_key: bartizan_ledger::checkpoint::Key,
+    /// The folder of its state, as far as that lies on this machine.
+    pub folder: std::path::PathBuf,
     /// Whether this is a demo, where people are switched by a click.
     pub demo: bool,
 }

@@ -79,6 +79,7 @@ pub(crate) fn filters() -> Vec<(&'static str, &'static str)> {
         (r"(--key |key  +|link=)[\w-]{20,}", "$1[secret]"),
         (r"(\S+)\+[0-9a-f]{8}\+[A-Za-z0-9+/=]+", "[ledger key]"),
         (r"\d+ leaves verify", "[leaves] leaves verify"),
+        (r"[\d.]+ [KMGT]iB", "[size]"),
         (r" {2,}", "  "),
     ]
 }

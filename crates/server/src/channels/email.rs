@@ -39,6 +39,8 @@ const DOMAIN: &str = "bartizan";
 pub(super) struct Email {
     transport: AsyncSmtpTransport<Tokio1Executor>,
     from: Address,
+    /// The relay's host and port.
+    relay: String,
 }
 
 /// A message that no person wrote, and that none should answer by itself (RFC 3834).
@@ -83,7 +85,27 @@ impl Email {
         if let Some(login) = &relay.login {
             builder = builder.credentials(Credentials::new(login.user.clone(), login.password().to_owned()));
         }
-        Ok(Self { transport: builder.build(), from })
+        let relay = if relay.host.contains(':') {
+            format!("[{}]:{}", relay.host, relay.port)
+        } else {
+            format!("{}:{}", relay.host, relay.port)
+        };
+        Ok(Self { transport: builder.build(), from, relay })
+    }
+
+    /// The relay's host and port.
+    pub(super) fn relay(&self) -> &str {
+        &self.relay
+    }
+
+    /// Whether the relay answers and takes us for who we are; nothing is handed over.
+    pub(super) async fn reach(&self) -> Result<(), String> {
+        match tokio::time::timeout(LIMIT, self.transport.test_connection()).await {
+            Ok(Ok(true)) => Ok(()),
+            Ok(Ok(false)) => Err("the relay greets, and answers nothing more".to_owned()),
+            Ok(Err(error)) => Err(told(&error)),
+            Err(_) => Err(format!("the relay took longer than {} s", LIMIT.as_secs())),
+        }
     }
 
     /// Delivers a message to one of the receiver's addresses.

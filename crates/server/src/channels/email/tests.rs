@@ -92,6 +92,39 @@ fn every_attempt_writes_the_same_bytes_and_a_later_notification_hangs_below_the_
     assert_eq!(value(&second, "In-Reply-To"), value(&first, "Message-ID"));
 }
 
+/// A relay that greets and says yes to everything, once.
+fn polite() -> String {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        let (mut stream, _) = socket.accept().unwrap();
+        stream.write_all(b"220 sink\r\n").unwrap();
+        for line in BufReader::new(stream.try_clone().unwrap()).lines() {
+            let quits = line.unwrap().starts_with("QUIT");
+            stream.write_all(if quits { b"221 bye\r\n" } else { b"250 yes\r\n" }).unwrap();
+            if quits {
+                return;
+            }
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_relay_is_asked_whether_it_answers_and_one_that_is_away_is_told_of() {
+    let email = |address: &str| {
+        let relay = Relay::parse(&format!("smtp://{address}"), "bartizan@example.org", None);
+        Email::new(&relay.unwrap()).unwrap()
+    };
+    let there = polite();
+    assert_eq!((email(&there).relay(), email(&there).reach().await), (there.as_str(), Ok(())));
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let away = closed.local_addr().unwrap().to_string();
+    drop(closed);
+    assert!(email(&away).reach().await.unwrap_err().contains("onnection"), "{away}");
+}
+
 #[test]
 fn a_long_text_is_cut_between_letters() {
     assert_eq!(text::line("ääää", 6), "ä…");
