@@ -47,8 +47,7 @@ pub(super) fn routes() -> Vec<Route> {
 
 async fn list(State(web): State<Web>, asked: Asked, Query(said): Query<Said>) -> Answer {
     let environments = environment::list(&web).await?.environments;
-    let place = Place::new(Section::Changes, "Environments")
-        .below("Changes", "/changes")
+    let place = Place::new(Section::Environments, "Environments")
         .lead("The rungs that a change climbs, the lowest first, and what each asks for.");
     let may = asked.may(ADMINS);
     asked.answer(place, List { environments, may, pending: said.pending })

@@ -8,7 +8,7 @@ use super::demo::Seats;
 use super::file;
 
 /// Where the navigation leads.
-const NAVIGATION: [(Section, &str, &str); 13] = [
+const NAVIGATION: [(Section, &str, &str); 14] = [
     (Section::Overview, "Overview", "/"),
     (Section::Alerts, "Alerts", "/alerts"),
     (Section::Incidents, "Incidents", "/incidents"),
@@ -18,6 +18,7 @@ const NAVIGATION: [(Section, &str, &str); 13] = [
     (Section::Acceptances, "Acceptances", "/acceptances"),
     (Section::Baselines, "Baselines", "/baselines"),
     (Section::Changes, "Changes", "/changes"),
+    (Section::Environments, "Environments", "/environments"),
     (Section::Assets, "Assets", "/assets"),
     (Section::Documents, "Documents", "/documents"),
     (Section::People, "People", "/people"),
@@ -36,6 +37,7 @@ pub(super) enum Section {
     Acceptances,
     Baselines,
     Changes,
+    Environments,
     Assets,
     Documents,
     People,

@@ -32,6 +32,18 @@ async fn a_change_of_a_service_without_assets_says_so_on_its_page() {
 }
 
 #[tokio::test]
+async fn the_side_bar_leads_to_the_environments() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = fleet::start(folder.path()).await;
+    let link = fleet::person(&app, 1, "Ada", &[Role::Auditor]).await;
+    let browser = Browser::sign_in(&app, &link).await;
+    assert!(browser.page("/").await.contains("<a href=\"/environments\">Environments</a>"));
+    let page = browser.page("/environments").await;
+    assert!(page.contains("<a href=\"/environments\" aria-current=\"page\">Environments</a>"), "{page}");
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn a_review_that_was_refused_reads_as_asked_for_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     let app = fleet::start(folder.path()).await;

@@ -25,7 +25,7 @@ const PHONE: View = View { name: "phone", width: 390, height: 844, dark: false }
 const DARK: View = View { name: "dark", width: 1280, height: 800, dark: true };
 
 /// Where the navigation leads, what it says, and what the page there must say.
-const PAGES: [(&str, &str, &str); 13] = [
+const PAGES: [(&str, &str, &str); 14] = [
     ("/", "Overview", "Needs a human now"),
     ("/alerts", "Alerts", "laid out in memory at random"),
     ("/incidents", "Incidents", "No open incident."),
@@ -35,6 +35,7 @@ const PAGES: [(&str, &str, &str); 13] = [
     ("/acceptances", "Acceptances", "Nothing is accepted."),
     ("/baselines", "Baselines", "Linux servers"),
     ("/changes", "Changes", "No change was proposed."),
+    ("/environments", "Environments", "prod"),
     ("/assets", "Assets", "books-1"),
     ("/documents", "Documents", "everything"),
     ("/people", "People", "link alone"),
