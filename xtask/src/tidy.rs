@@ -4,12 +4,15 @@ use std::fmt;
 use std::path::Path;
 
 use anyhow::{Result, bail};
+use serde::de::DeserializeOwned;
 
 mod baselines;
 mod corridors;
 mod decisions;
 mod detections;
 mod fuzz;
+mod health;
+mod incidents;
 mod links;
 mod text;
 pub mod workspace;
@@ -47,12 +50,27 @@ pub fn complaints(root: &Path) -> Result<Vec<Complaint>> {
     let mut complaints = corridors::check(&workspace::rooms()?);
     complaints.extend(baselines::check(&files));
     complaints.extend(detections::check(&files));
+    complaints.extend(health::check(&files));
+    complaints.extend(incidents::check(&files));
     complaints.extend(text::check(&files));
     complaints.extend(links::check(root, &files));
     complaints.extend(decisions::check(&files));
     complaints.extend(fuzz::check(&files));
     complaints.sort();
     Ok(complaints)
+}
+
+/// What the file of examples is called beside `NAME.yaml`.
+const EXAMPLES: &str = ".example.json";
+
+/// The examples that stand beside a file of content.
+fn examples<T: DeserializeOwned>(file: &File, files: &[File]) -> std::result::Result<T, Complaint> {
+    let beside = format!("{}{EXAMPLES}", file.path.trim_end_matches(".yaml"));
+    let Some(found) = files.iter().find(|file| file.path == beside) else {
+        return Err(Complaint::new(&file.path, format!("has no examples: put them into {beside}")));
+    };
+    serde_json::from_str(&found.text)
+        .map_err(|error| Complaint::new(&beside, format!("its examples can't be read: {error}")))
 }
 
 /// Prints each complaint; an error where there is one.
