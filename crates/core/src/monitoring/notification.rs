@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 
 use super::alert::{Alert, Stage};
-use super::glass;
 use super::route::Destination;
 use super::silence::Silence;
 use crate::canonical::Value;
@@ -60,8 +59,7 @@ pub fn due(
     if at > now {
         return Due::At(at);
     }
-    let labels = alert.labels();
-    let mutes = |silence: &&Silence| silence.mutes(&labels, now) && glass::change_of(&alert.group).is_none();
+    let mutes = |silence: &&Silence| silence.holds(alert, now);
     let muted_until = silences.iter().filter(mutes).map(|silence| silence.ends_at).max();
     match muted_until {
         Some(end) => Due::At(end),
@@ -100,6 +98,7 @@ mod tests {
     use super::*;
     use crate::id::{AlertId, PersonId};
     use crate::monitoring::alert::{Acknowledgement, Counts, Group};
+    use crate::monitoring::glass;
     use crate::monitoring::signal::Kind;
     use crate::selector::Selector;
     use crate::time::Duration;

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::alert::Alert;
+use super::glass;
 use crate::id::PersonId;
 use crate::selector::{Labels, Matcher, Selector};
 use crate::time::{Duration, Timestamp};
@@ -56,6 +58,11 @@ impl Silence {
     /// Whether it silences an alert with these labels at this time.
     pub fn mutes(&self, labels: &Labels, now: Timestamp) -> bool {
         self.starts_at <= now && now < self.ends_at && self.matchers.matches(labels)
+    }
+
+    /// Whether it holds an alert back at this time. That the glass was broken is held back by none.
+    pub fn holds(&self, alert: &Alert, now: Timestamp) -> bool {
+        self.mutes(&alert.labels(), now) && glass::change_of(&alert.group).is_none()
     }
 }
 

@@ -224,8 +224,7 @@ impl Silences {
         if self.all.is_empty() || alert.stage != Stage::Open {
             return Ok(None);
         }
-        let labels = alert.labels();
-        let mute = self.all.iter().filter(|(_, silence)| silence.mutes(&labels, self.now));
+        let mute = self.all.iter().filter(|(_, silence)| silence.holds(alert, self.now));
         let Some((id, silence)) = mute.max_by_key(|(_, silence)| silence.ends_at) else { return Ok(None) };
         let owner = web.store.person(silence.owner).await?;
         Ok(Some(Silenced {

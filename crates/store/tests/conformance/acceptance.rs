@@ -13,7 +13,7 @@ use bartizan_store::acceptance::Batch;
 
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
-fn proposed() -> Acceptance {
+pub(crate) fn proposed() -> Acceptance {
     let proposal = Proposal {
         owner: PersonId::mint(NOW, [2; 10]),
         reason: "no fix is out".to_owned(),

@@ -24,6 +24,7 @@ mod retention;
 mod review;
 mod suite;
 mod trend;
+mod turn;
 
 /// A store of its own on SQLite; it goes with its folder.
 async fn sqlite() -> (Store, tempfile::TempDir) {
@@ -94,6 +95,8 @@ on_both! {
     an_alert_is_taken_by_one_incident_alone,
     an_acceptance_that_has_ended_stays_so,
     what_an_owner_has_to_be_told_is_written_with_the_acceptance_or_not_at_all,
+    an_alert_that_another_replica_wrote_meanwhile_is_read_anew_and_nothing_is_lost,
+    an_acceptance_that_another_replica_wrote_meanwhile_is_read_anew_and_nothing_is_lost,
     a_notification_is_claimed_once_and_reclaimed_after_a_crash,
     the_ledger_numbers_each_sources_entries_in_order_and_verifies,
     replicas_that_number_at_once_lose_nothing,

@@ -265,7 +265,7 @@ pub(crate) async fn a_sign_in_link_works_once(store: Store) {
     assert_eq!(store.session(&session, NOW).await.unwrap(), None);
 }
 
-fn signal(asset: &Asset) -> Signal {
+pub(crate) fn signal(asset: &Asset) -> Signal {
     Signal {
         kind: Kind::Deviation,
         subject: "debian-12/r1".to_owned(),
@@ -595,4 +595,8 @@ pub(crate) async fn concurrent_reports_of_many_assets_number_their_transitions_i
 pub(crate) use crate::trend::{
     a_backlog_is_what_first_sight_brought_and_ends_by_what_is_seen, a_store_that_only_reads_changes_nothing,
     the_last_figures_of_a_step_are_kept_and_hold_on,
+};
+pub(crate) use crate::turn::{
+    an_acceptance_that_another_replica_wrote_meanwhile_is_read_anew_and_nothing_is_lost,
+    an_alert_that_another_replica_wrote_meanwhile_is_read_anew_and_nothing_is_lost,
 };

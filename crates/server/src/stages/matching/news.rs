@@ -7,6 +7,7 @@ use bartizan_core::posture::{AssetNumber, TupleNumber};
 use bartizan_store::log::Log;
 use bartizan_store::matching::{Change, Known, Moved, Told};
 use bartizan_store::posture::MATCHES;
+use roaring::RoaringBitmap;
 
 use super::{Context, Error, Look, signal};
 
@@ -65,21 +66,11 @@ async fn told(
     let mut moved = OnHosts::new();
     let mut passed = None;
     for change in changes.iter().filter(|change| !change.first) {
-        let news: Vec<&Moved> =
-            change.moved.iter().filter(|moved| moved.was.is_some() != moved.is.is_some()).collect();
-        if news.is_empty() {
+        if news(change).next().is_none() {
             continue;
         }
-        for host in context.store.present(&[change.tuple]).await? {
-            for news in &news {
-                let key = (host, news.vulnerability.as_str(), change.source.as_str());
-                let held = moved.entry(key).or_insert(news);
-                if news.is.is_some() {
-                    *held = news;
-                }
-            }
-        }
-        if moved.len() >= PAIRS_LIMIT {
+        let hosts = context.store.present(&[change.tuple]).await?;
+        if take_in(&mut moved, change, &hosts) {
             passed = Some(change.seq);
             break;
         }
@@ -101,6 +92,25 @@ async fn told(
     Ok((signals.collect(), passed))
 }
 
+/// What came to affect a build, or affects it no more.
+fn news(change: &Change) -> impl Iterator<Item = &Moved> {
+    change.moved.iter().filter(|moved| moved.was.is_some() != moved.is.is_some())
+}
+
+/// Takes a change in, as a whole, on the hosts that have the build; whether a look has enough by it.
+fn take_in<'a>(moved: &mut OnHosts<'a>, change: &'a Change, hosts: &RoaringBitmap) -> bool {
+    for host in hosts {
+        for news in news(change) {
+            let key = (host, news.vulnerability.as_str(), change.source.as_str());
+            let held = moved.entry(key).or_insert(news);
+            if news.is.is_some() {
+                *held = news;
+            }
+        }
+    }
+    moved.len() >= PAIRS_LIMIT
+}
+
 /// Leaves out what went from one build of a host while another build of that source there still has it.
 async fn spare(context: &Context, moved: &mut OnHosts<'_>) -> Result<(), Error> {
     let gone = moved.iter().filter(|(_, moved)| moved.is.is_none());
@@ -116,4 +126,49 @@ async fn spare(context: &Context, moved: &mut OnHosts<'_>) -> Result<(), Error> 
         });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use bartizan_core::severity::Severity;
+    use bartizan_core::time::Timestamp;
+
+    use super::*;
+
+    /// A build of `openssl` came to be affected.
+    fn change(seq: i64, vulnerability: &str) -> Change {
+        let is = Some(Told { severity: Severity::High, fixed: None });
+        Change {
+            seq,
+            tuple: TupleNumber::try_from(seq).unwrap(),
+            source: "openssl".to_owned(),
+            at: Timestamp::from_millis(0),
+            first: false,
+            moved: vec![Moved { vulnerability: vulnerability.to_owned(), was: None, is }],
+        }
+    }
+
+    fn hosts(many: usize) -> RoaringBitmap {
+        (0..u32::try_from(many).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_look_takes_no_further_change_in_once_it_has_enough() {
+        let changes = [change(1, "CVE-2024-1"), change(2, "CVE-2024-2")];
+        let (mut moved, half) = (OnHosts::new(), hosts(PAIRS_LIMIT / 2));
+        assert!(!take_in(&mut moved, &changes[0], &half));
+        assert!(
+            !take_in(&mut moved, &changes[0], &half),
+            "another build of the same package is no other pair"
+        );
+        assert!(take_in(&mut moved, &changes[1], &half));
+        assert_eq!(moved.len(), PAIRS_LIMIT);
+    }
+
+    #[test]
+    fn a_change_of_a_build_that_every_host_has_is_taken_in_as_a_whole() {
+        let (mut moved, change) = (OnHosts::new(), change(1, "CVE-2024-1"));
+        assert!(take_in(&mut moved, &change, &hosts(PAIRS_LIMIT + 1)));
+        assert_eq!(moved.len(), PAIRS_LIMIT + 1);
+    }
 }
