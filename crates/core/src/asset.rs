@@ -150,8 +150,7 @@ impl Refusal {
 /// Judges an act of somebody on an asset of a service; gives the life that follows. An operator acts on
 /// the assets of their own services.
 pub fn step(life: Life, service: &str, actor: &Actor, act: Act) -> Result<Life, Refusal> {
-    let on_the_team = |role: Role| role != Role::Operator || actor.services.contains(service);
-    if !act.roles().iter().any(|role| actor.roles.contains(role) && on_the_team(*role)) {
+    if !has_one(act.roles(), service, actor) {
         return Err(match act {
             Act::Approved => Refusal::Role { act: "letting a host in", roles: "security and admin" },
             Act::Retired => Refusal::Role {
@@ -166,6 +165,24 @@ pub fn step(life: Life, service: &str, actor: &Actor, act: Act) -> Result<Life, 
         (Act::Retired, Life::Retired) => Err(Refusal::Retired),
         (Act::Retired, _) => Ok(Life::Retired),
     }
+}
+
+/// Judges that somebody writes an asset of a service down that no agent runs on: whoever could take it out of
+/// service again.
+pub fn declare(service: &str, actor: &Actor) -> Result<Life, Refusal> {
+    if has_one(Act::Retired.roles(), service, actor) {
+        return Ok(Life::Declared);
+    }
+    Err(Refusal::Role {
+        act: "declaring an asset",
+        roles: "operator on its service's team, security and admin",
+    })
+}
+
+/// Whether somebody has one of these roles for a service: an operator for their own services alone.
+fn has_one(roles: &[Role], service: &str, actor: &Actor) -> bool {
+    let on_the_team = |role: Role| role != Role::Operator || actor.services.contains(service);
+    roles.iter().any(|role| actor.roles.contains(role) && on_the_team(*role))
 }
 
 impl Class {
@@ -300,6 +317,15 @@ mod tests {
         for role in [Role::Security, Role::Admin] {
             assert_eq!(by(role, "shop"), Ok(Life::Retired));
         }
+    }
+
+    #[test]
+    fn an_operator_declares_assets_of_their_own_services_alone() {
+        let by = |role, service| declare("bank", &actor(role, service));
+        assert_eq!(by(Role::Operator, "shop").unwrap_err().class(), error::Class::Denied);
+        assert_eq!(by(Role::Auditor, "bank").unwrap_err().class(), error::Class::Denied);
+        assert_eq!(by(Role::Operator, "bank"), Ok(Life::Declared));
+        assert_eq!(by(Role::Security, "shop"), Ok(Life::Declared));
     }
 
     #[test]

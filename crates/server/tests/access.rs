@@ -27,7 +27,7 @@ fn baseline(title: &str, value: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_operator_lets_in_and_retires_hosts_of_their_own_services_alone() {
+async fn an_operator_lets_in_declares_and_retires_hosts_of_their_own_services_alone() {
     let folder = tempfile::tempdir().unwrap();
     let team = Team::start(folder.path(), now).await;
     let keys = [
@@ -41,6 +41,11 @@ async fn an_operator_lets_in_and_retires_hosts_of_their_own_services_alone() {
         let wanted = json!({"service": service, "environment": environment});
         let (status, made) = team.post(who, "/api/v1/enrolment-keys", wanted).await;
         assert_eq!(status, expected, "{service} in {environment}: {made}");
+    }
+    for (service, expected) in [("bank", 403), ("shop", 200)] {
+        let asset = json!({"name": format!("{service}-0"), "service": service, "environment": "prod"});
+        let (status, told) = team.post(AUTHOR, "/api/v1/assets", json!({"assets": [asset]})).await;
+        assert_eq!(status, expected, "{service}: {told}");
     }
     for name in ["bank-1", "bank-2"] {
         let asset = json!({"name": name, "service": "bank", "environment": "prod"});

@@ -336,7 +336,7 @@ async fn declare(
     if declaration.assets.is_empty() || declaration.assets.len() > DECLARED_LIMIT {
         return Err(wrong(format!("`assets` has from 1 to {DECLARED_LIMIT} entries")));
     }
-    let now = web.ambient.now();
+    let (now, actor) = (web.ambient.now(), person.actor());
     let mut assets = Vec::with_capacity(declaration.assets.len());
     for declared in declaration.assets {
         let Declared { name, class, service, environment, labels } = declared;
@@ -348,8 +348,9 @@ async fn declare(
             }
         }
         asset::check_labels(&labels).map_err(|what| wrong(format!("asset `{name}`: {what}")))?;
-        let id = AssetId::mint(now, web.ambient.random());
-        let (number, life) = (0, Life::Declared);
+        let life = asset::declare(&service, &actor)
+            .map_err(|refusal| Problem::new(refusal.class(), format_args!("`{name}`: {refusal}")))?;
+        let (id, number) = (AssetId::mint(now, web.ambient.random()), 0);
         assets.push(Asset { id, number, name, class, service, environment, labels, life, enrolled_at: now });
     }
     let mut names: Vec<&str> = assets.iter().map(|asset| asset.name.as_str()).collect();
