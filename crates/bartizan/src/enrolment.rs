@@ -6,7 +6,7 @@ use bartizan_core::asset;
 use bartizan_core::enrolment::{Grant, Network};
 use bartizan_core::selector::Labels;
 use bartizan_core::time::Duration;
-use bartizan_server::api::enrolment::{Created, Wanted};
+use bartizan_server::api::enrolment::{Created, List, Row, Wanted};
 use clap::{Args, Subcommand};
 use reqwest::Url;
 use serde::Serialize;
@@ -18,7 +18,7 @@ use crate::printer::{Format, Printer, Rows};
 /// The agents' port where the client file does not say.
 const AGENT_PORT: u16 = 8444;
 
-/// Make keys by which hosts enrol.
+/// Make keys by which hosts enrol, list them, take them back.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -29,6 +29,39 @@ pub(crate) struct Arguments {
 enum Verb {
     /// Make a key, and print the line that enrols a host by it. The key is shown once.
     Create(Create),
+    /// List the keys by which hosts may enrol now, the newest first. Secrets are not among it.
+    List(Listing),
+    /// Let nobody in by a key any more. Hosts that enrolled by it stay.
+    Revoke(Revoke),
+}
+
+#[derive(Debug, Args)]
+struct Listing {
+    /// List those that are used up, expired or revoked, too.
+    #[arg(long)]
+    all: bool,
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
+#[derive(Debug, Args)]
+struct Revoke {
+    /// The key's identifier, as `enrolment list` prints it.
+    id: String,
+    /// Ask whether it would be accepted, and change nothing.
+    #[arg(long)]
+    dry_run: bool,
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
+/// What became of a key.
+#[derive(Debug, Serialize)]
+struct Done {
+    id: String,
+    act: &'static str,
+    /// `accepted` or `would be accepted`.
+    state: &'static str,
 }
 
 #[derive(Debug, Args)]
@@ -81,8 +114,65 @@ struct Made {
 }
 
 pub(crate) fn run(arguments: Arguments, client: Option<&Path>) -> Result<Answer, Failure> {
-    let Verb::Create(arguments) = arguments.verb;
     let client = Client::open(client)?;
+    match arguments.verb {
+        Verb::Create(arguments) => create(&client, arguments)?,
+        Verb::List(arguments) => {
+            let query: &[_] = if arguments.all { &[("all", "true".to_owned())] } else { &[] };
+            let list: List = client.get(&["enrolment-keys"], query)?;
+            Printer::new(arguments.output).print(&list.keys, |keys| listed(keys))?;
+        }
+        Verb::Revoke(arguments) => revoke(&client, &arguments)?,
+    }
+    Ok(Answer::Answered)
+}
+
+fn revoke(client: &Client, arguments: &Revoke) -> Result<(), Failure> {
+    let path = ["enrolment-keys", &arguments.id, "revoke"];
+    let state = if arguments.dry_run {
+        client.rehearse(&path, &())?
+    } else {
+        let _: Row = client.post(&path, &())?;
+        "accepted"
+    };
+    let done = Done { id: arguments.id.clone(), act: "revoke", state };
+    Printer::new(arguments.output).print(&done, |done| Rows {
+        header: vec!["id", "act", "state"],
+        rows: vec![vec![done.id.clone(), done.act.to_owned(), done.state.to_owned()]],
+    })
+}
+
+fn listed(keys: &[Row]) -> Rows {
+    let row = |key: &Row| {
+        let labels: Vec<String> =
+            key.labels.iter().map(|(label, value)| format!("{label}={value}")).collect();
+        vec![
+            key.id.clone(),
+            key.state.clone(),
+            key.service.clone(),
+            key.environment.clone(),
+            labels.join(", "),
+            key.networks.join(", "),
+            key.uses_left.to_string(),
+            key.expires_at.clone(),
+            key.made_by.clone().unwrap_or_else(|| "this server".to_owned()),
+        ]
+    };
+    let header = vec![
+        "id",
+        "state",
+        "service",
+        "environment",
+        "labels",
+        "networks",
+        "uses left",
+        "expires",
+        "made by",
+    ];
+    Rows { header, rows: keys.iter().map(row).collect() }
+}
+
+fn create(client: &Client, arguments: Create) -> Result<(), Failure> {
     let grant = Grant {
         service: arguments.service.clone(),
         environment: arguments.environment.clone(),
@@ -110,11 +200,10 @@ pub(crate) fn run(arguments: Arguments, client: Option<&Path>) -> Result<Answer,
         let created: Created = client.post(&["enrolment-keys"], &wanted)?;
         made.uses = created.uses;
         made.expires = created.expires_at;
-        made.command = Some(command(&client, &created.key)?);
+        made.command = Some(command(client, &created.key)?);
         made.key = Some(created.key);
     }
-    Printer::new(arguments.output).print(&made, rows)?;
-    Ok(Answer::Answered)
+    Printer::new(arguments.output).print(&made, rows)
 }
 
 /// The line that enrols a host, and starts its agent.

@@ -405,6 +405,16 @@ fn a_key_is_printed_with_the_line_that_enrols_a_host_by_it() {
     assert!(command.contains(&house.fingerprint()), "{command}");
     assert!(command.contains(&house.agents()), "{command}");
     assert_eq!(made["uses"], 3);
+    frozen!("enrolment_list", house.shown(&["enrolment", "list"]));
+    let listed = house.json(&["enrolment", "list"]);
+    assert!(!listed.to_string().contains(made["key"].as_str().unwrap()), "no secret is shown again");
+    let id = listed[0]["id"].as_str().unwrap();
+    frozen!("enrolment_revoke_dry_run", house.shown(&["enrolment", "revoke", id, "--dry-run"]));
+    assert_eq!(house.json(&["enrolment", "list"]).as_array().unwrap().len(), 2);
+    frozen!("enrolment_revoke", house.shown(&["enrolment", "revoke", id]));
+    frozen!("enrolment_revoke_again", house.shown(&["enrolment", "revoke", id]));
+    assert_eq!(house.json(&["enrolment", "list"]).as_array().unwrap().len(), 1);
+    assert_eq!(house.json(&["enrolment", "list", "--all"])[0]["state"], "revoked");
     let narrow = ["--approval", "--network", "192.0.2.0/24", "--network", "2001:db8::/32", "--dry-run"];
     frozen!("enrolment_approval", house.shown(&[&words[..], &narrow].concat()));
     let wrong = house.run(&[&words[..], &["--network", "192.0.2.0"]].concat());

@@ -23,6 +23,8 @@ pub struct Key {
     pub id: EnrolmentKeyId,
     pub uses_left: u32,
     pub expires_at: Timestamp,
+    /// Since when it lets nobody in, because a person said so.
+    pub revoked_at: Option<Timestamp>,
     pub grant: Grant,
 }
 
@@ -63,10 +65,12 @@ pub enum Refusal {
     Used,
     #[error("the enrolment key expired at {0}; make another with `bartizan enrolment create`")]
     Expired(Timestamp),
+    #[error("the enrolment key was revoked at {0}; make another with `bartizan enrolment create`")]
+    Revoked(Timestamp),
     #[error("the enrolment key does not let hosts enrol from {0}")]
     Network(IpAddr),
     #[error(
-        "`{environment}` asks for approval: a key for a host of `{service}` there is made by an operator on its team, by security or by an admin"
+        "`{environment}` asks for approval: a key for a host of `{service}` there is made and revoked by an operator on its team, by security or by an admin"
     )]
     Team { service: String, environment: String },
     #[error("{0}")]
@@ -83,9 +87,44 @@ impl Refusal {
     }
 }
 
+/// Whether a key lets hosts in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    Usable,
+    /// It has no use left.
+    Used,
+    Expired,
+    Revoked,
+}
+
+impl State {
+    /// Its word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            State::Usable => "usable",
+            State::Used => "used",
+            State::Expired => "expired",
+            State::Revoked => "revoked",
+        }
+    }
+}
+
 impl Key {
+    /// How it stands now. What a person said goes first; one that is used up stays so.
+    pub fn state(&self, now: Timestamp) -> State {
+        match (self.revoked_at, self.uses_left) {
+            (Some(_), _) => State::Revoked,
+            (None, 0) => State::Used,
+            (None, _) if now >= self.expires_at => State::Expired,
+            (None, _) => State::Usable,
+        }
+    }
+
     /// Whether a host at this address may enrol now, and into which life.
     pub fn admit(&self, address: IpAddr, now: Timestamp) -> Result<Life, Refusal> {
+        if let Some(at) = self.revoked_at {
+            return Err(Refusal::Revoked(at));
+        }
         if now >= self.expires_at {
             return Err(Refusal::Expired(self.expires_at));
         }
@@ -102,7 +141,7 @@ impl Key {
 }
 
 impl Grant {
-    /// Whether this person may make a key with this grant. Where an environment asks for nothing anybody
+    /// Whether this person may make a key with this grant, or revoke it. Where an environment asks for nothing anybody
     /// who runs a service may; elsewhere a host of a service is let in by those who answer for it.
     pub fn may_be_made(&self, actor: &Actor, ladder: &Ladder) -> Result<(), Refusal> {
         let open = ladder.rung(&self.environment).is_ok_and(|rung| rung.gate == Gate::Open);
@@ -181,6 +220,7 @@ mod tests {
             id: EnrolmentKeyId::mint(NOW, [1; 10]),
             uses_left: 1,
             expires_at: Timestamp::from_millis(2_000),
+            revoked_at: None,
             grant: Grant {
                 service: "shop".to_owned(),
                 environment: "dev".to_owned(),
@@ -205,6 +245,8 @@ mod tests {
         let late = Timestamp::from_millis(2_000);
         assert_eq!(key(&[], false).admit(here, late), Err(Refusal::Expired(late)));
         assert_eq!(Key { uses_left: 0, ..key(&[], false) }.admit(here, NOW), Err(Refusal::Used));
+        let revoked = Key { revoked_at: Some(NOW), ..key(&[], false) };
+        assert_eq!(revoked.admit(here, NOW), Err(Refusal::Revoked(NOW)));
     }
 
     #[test]

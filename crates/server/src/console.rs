@@ -29,6 +29,7 @@ mod chart;
 pub(crate) mod demo;
 mod design;
 mod document;
+mod enrolment;
 mod environment;
 mod event;
 mod factor;
@@ -62,6 +63,7 @@ pub(crate) fn routes() -> Vec<Route> {
         change::routes(),
         design::routes(),
         document::routes(),
+        enrolment::routes(),
         environment::routes(),
         event::routes(),
         factor::routes(),

@@ -126,6 +126,7 @@ impl House {
             id: EnrolmentKeyId::mint(now(), web.ambient.random()),
             uses_left: 1,
             expires_at: now().plus(bartizan_core::time::Duration::from_hours(1)),
+            revoked_at: None,
             grant,
         };
         web.store.create_enrolment_key(&key, secret("key"), None, now()).await.unwrap();

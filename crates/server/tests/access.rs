@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use bartizan_core::document;
+use bartizan_core::enrolment::Refusal;
 use bartizan_ledger::entry::Body;
 use bartizan_server::api::document::apply_documents;
 use futures::StreamExt as _;
@@ -101,6 +102,43 @@ async fn who_applied_made_a_key_or_ended_a_silence_is_in_the_ledger() {
     assert_eq!(team.post(AUTHOR, &end, json!({})).await.0, 200);
     let (ended, salted) = told(&team, "silence_ended").await;
     assert!(salted && ended["by"] == ann, "{ended}");
+    team.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_listed_without_their_secrets_and_revoked_by_those_who_answer_for_the_service() {
+    let folder = tempfile::tempdir().unwrap();
+    let team = Team::start(folder.path(), now).await;
+    let wanted = json!({
+        "service": "bank", "environment": "prod", "labels": {"tier": "web"}, "networks": ["192.0.2.0/24"], "uses": 3,
+    });
+    let (_, made) = team.post(APPROVER, "/api/v1/enrolment-keys", wanted).await;
+    let (id, secret) = (made["id"].as_str().unwrap(), made["key"].as_str().unwrap());
+    let listed = team.get(READER, "/api/v1/enrolment-keys").await;
+    let row = &listed["keys"][0];
+    assert!(!listed.to_string().contains(secret), "{listed}");
+    assert_eq!((&row["id"], &row["state"], &row["uses_left"]), (&json!(id), &json!("usable"), &json!(3)));
+    assert_eq!((&row["labels"]["tier"], &row["networks"][0]), (&json!("web"), &json!("192.0.2.0/24")));
+    let people = team.app.web.store.people().await.unwrap();
+    let approver = people.iter().find(|person| row["made_by"] == json!(person.name)).unwrap();
+
+    let revoke = format!("/api/v1/enrolment-keys/{id}/revoke");
+    for (who, expected) in [(AUTHOR, 403), (READER, 403), (APPROVER, 200), (APPROVER, 409)] {
+        let (status, told) = team.post(who, &revoke, json!({})).await;
+        assert_eq!(status, expected, "{told}");
+    }
+    let (revoked, salted) = told(&team, "enrolment_key_revoked").await;
+    assert!(salted && revoked["by"] == json!(approver.id) && revoked["key"] == json!(id), "{revoked}");
+    let digest = bartizan_core::digest::Digest::of_bytes(secret.as_bytes());
+    let here = std::net::IpAddr::from([192, 0, 2, 7]);
+    let admitted = team.app.web.store.admits(&digest, here, now()).await.unwrap();
+    assert!(matches!(admitted, Err(Refusal::Revoked(_))), "{admitted:?}");
+    assert!(team.get(READER, "/api/v1/enrolment-keys").await["keys"].as_array().unwrap().is_empty());
+    let all = team.get(READER, "/api/v1/enrolment-keys?all=true").await;
+    assert_eq!(
+        (&all["keys"][0]["state"], &all["keys"][0]["revoked_by"]),
+        (&json!("revoked"), &row["made_by"])
+    );
     team.app.stop().await;
 }
 

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use bartizan_core::asset::Asset;
 use bartizan_core::digest::Digest;
 use bartizan_core::enrolment::{Key, Refusal};
-use bartizan_core::id::{AssetId, EnrolmentKeyId};
+use bartizan_core::id::{AssetId, EnrolmentKeyId, PersonId};
 use bartizan_core::time::Timestamp;
 use bartizan_ledger::entry::Body;
 
@@ -17,6 +17,19 @@ use crate::person::By;
 
 /// The most hosts that one transaction enrols.
 pub const BATCH_LIMIT: usize = 256;
+
+/// The most keys that one page holds.
+pub const PAGE_LIMIT: usize = 200;
+
+/// A key, and by whose hands it came and went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    pub key: Key,
+    pub at: Timestamp,
+    /// Nobody where the server's own machine did, or an earlier program kept no name.
+    pub by: Option<PersonId>,
+    pub revoked_by: Option<PersonId>,
+}
 
 /// Who asks to be enrolled.
 #[derive(Clone, Debug)]
@@ -31,13 +44,27 @@ pub struct Request {
     pub now: Timestamp,
 }
 
+/// What is read of a key and of who made it.
+const MADE: &str = "id, uses_left, expires_at, grants, revoked_at, created_at, made_by, revoked_by";
+
 fn read(row: &Row) -> Result<Key, Error> {
     Ok(Key {
         id: row.parse(0, "an enrolment key's identifier")?,
         uses_left: row.number(1)?,
         expires_at: row.time(2)?,
         grant: row.json(3, "an enrolment key's grant")?,
+        revoked_at: row.get::<Option<i64>>(4)?.map(Timestamp::from_millis),
     })
+}
+
+fn made(row: &Row) -> Result<Made, Error> {
+    Ok(Made { key: read(row)?, at: row.time(5)?, by: person(row, 6)?, revoked_by: person(row, 7)? })
+}
+
+fn person(row: &Row, column: usize) -> Result<Option<PersonId>, Error> {
+    let id: Option<String> = row.get(column)?;
+    let id = id.map(|id| id.parse()).transpose();
+    id.map_err(|error| Error::corrupt("a person's identifier", error))
 }
 
 impl Store {
@@ -52,8 +79,8 @@ impl Store {
     ) -> Result<(), Error> {
         let tx = self.begin("create an enrolment key").await?;
         tx.run(
-            "INSERT INTO enrolment_key (id, secret, uses_left, expires_at, grants, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6)",
+            "INSERT INTO enrolment_key (id, secret, uses_left, expires_at, grants, created_at, made_by)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
             [
                 key.id.to_string().into(),
                 bytes(&secret),
@@ -61,6 +88,7 @@ impl Store {
                 ms(key.expires_at),
                 json(&key.grant, "a grant")?,
                 ms(now),
+                by.map(|by| by.person.to_string()).into(),
             ],
         )
         .await?;
@@ -86,10 +114,49 @@ impl Store {
         now: Timestamp,
     ) -> Result<Result<(), Refusal>, Error> {
         let reading = self.reading("read an enrolment key");
-        let sql = "SELECT id, uses_left, expires_at, grants FROM enrolment_key WHERE secret = $1";
+        let sql = "SELECT id, uses_left, expires_at, grants, revoked_at FROM enrolment_key WHERE secret = $1";
         let row = reading.one(sql, [bytes(secret)]).await?;
         let key = row.as_ref().map(read).transpose()?;
         Ok(key.map_or(Err(Refusal::Unknown), |key| key.admit(address, now).map(drop)))
+    }
+
+    /// Keys, the newest first, at most [`PAGE_LIMIT`]; only those that let hosts in now where `all` does not
+    /// ask for the others.
+    pub async fn enrolment_keys(&self, all: bool, now: Timestamp) -> Result<Vec<Made>, Error> {
+        let reading = self.reading("list enrolment keys");
+        let sql = format!(
+            "SELECT {MADE} FROM enrolment_key
+             WHERE $1 = 1 OR (uses_left > 0 AND expires_at > $2 AND revoked_at IS NULL)
+             ORDER BY created_at DESC, id DESC LIMIT {PAGE_LIMIT}"
+        );
+        reading.all(&sql, [i64::from(all).into(), ms(now)]).await?.iter().map(made).collect()
+    }
+
+    /// The key with this identifier.
+    pub async fn enrolment_key(&self, id: EnrolmentKeyId) -> Result<Option<Made>, Error> {
+        let reading = self.reading("read an enrolment key");
+        let sql = format!("SELECT {MADE} FROM enrolment_key WHERE id = $1");
+        reading.one(&sql, [id.to_string().into()]).await?.as_ref().map(made).transpose()
+    }
+
+    /// Lets nobody in by a key any more; who enrolled by it stays. A conflict where it was revoked before.
+    pub async fn revoke_enrolment_key(
+        &self,
+        id: EnrolmentKeyId,
+        by: By,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let tx = self.begin("revoke an enrolment key").await?;
+        let sql = "UPDATE enrolment_key SET revoked_at = $1, revoked_by = $2
+                   WHERE id = $3 AND revoked_at IS NULL";
+        let values = [ms(now), by.person.to_string().into(), id.to_string().into()];
+        if tx.run(sql, values).await? == 0 {
+            return Err(Error::Conflict(format!("there is no enrolment key `{id}` that is not revoked")));
+        }
+        let text = serde_json::json!({"key": id, "by": by.person}).to_string();
+        let body = Body::Salted { text, salt: by.salt };
+        tx.stage("enrolment", "enrolment_key_revoked", now, &body).await?;
+        tx.commit().await
     }
 
     /// Enrols one host, as [`Store::enrol_all`] does many.
@@ -167,12 +234,12 @@ impl Transaction {
             return Ok(BTreeMap::new());
         }
         let sql = format!(
-            "SELECT id, uses_left, expires_at, grants, secret FROM enrolment_key WHERE secret IN {}
+            "SELECT id, uses_left, expires_at, grants, revoked_at, secret FROM enrolment_key WHERE secret IN {}
              ORDER BY id{}",
             places(1, secrets.len()),
             self.for_update()
         );
         let rows = self.all(&sql, secrets.into_iter().map(bytes)).await?;
-        rows.iter().map(|row| Ok((row.digest(4)?, read(row)?))).collect()
+        rows.iter().map(|row| Ok((row.digest(5)?, read(row)?))).collect()
     }
 }

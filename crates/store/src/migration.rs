@@ -20,6 +20,7 @@ mod life;
 mod order;
 mod place;
 mod review;
+mod revoked;
 mod summaries;
 mod trend;
 mod unrated;
@@ -48,6 +49,7 @@ impl MigratorTrait for Migrator {
             Box::new(Step { name: "0017_unrated", statements: unrated::STATEMENTS }),
             Box::new(Step { name: "0018_finding", statements: finding::STATEMENTS }),
             Box::new(Step { name: "0019_drift", statements: drift::STATEMENTS }),
+            Box::new(Step { name: "0020_revoked", statements: revoked::STATEMENTS }),
         ]
     }
 }

@@ -151,7 +151,8 @@ async fn enrol(app: &App, number: u8, name: &str, service: &str, tier: &str) -> 
         approval: false,
     };
     let id = EnrolmentKeyId::mint(now(), [number; 10]);
-    let key = Key { id, uses_left: 1, expires_at: now().plus(Duration::from_hours(1)), grant };
+    let key =
+        Key { id, uses_left: 1, expires_at: now().plus(Duration::from_hours(1)), revoked_at: None, grant };
     app.web.store.create_enrolment_key(&key, secret, None, ago(4_000)).await.unwrap();
     let request = Request {
         secret,

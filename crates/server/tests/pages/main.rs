@@ -4,6 +4,7 @@
 
 mod alert;
 mod change;
+mod enrolment;
 mod factor;
 mod fleet;
 mod people;

@@ -145,7 +145,12 @@ async fn a_change_is_walked_to_production_by_three_people_and_an_edited_byte_voi
     desk.open(&change).await;
     desk.press("Apply in prod").await;
     desk.browser.says("prod has it exactly like this").await.unwrap();
-    let pages = [("change", change.as_str()), ("changes", "/changes"), ("environments", "/environments")];
+    let pages = [
+        ("change", change.as_str()),
+        ("changes", "/changes"),
+        ("environments", "/environments"),
+        ("enrolment-keys", "/enrolment-keys?all=true"),
+    ];
     desk.photograph(&pages).await;
     desk.photograph(&[("change-new", "/changes/new"), ("design", "/design")]).await;
     desk.end().await;

@@ -16,6 +16,7 @@ mod access;
 mod asset;
 mod document;
 mod drift;
+mod enrolment;
 mod finding;
 mod matching;
 mod order;
@@ -81,6 +82,7 @@ on_both! {
     a_store_that_only_reads_changes_nothing,
     a_key_with_one_use_enrols_one_host,
     an_expired_key_uses_nothing_up,
+    a_revoked_key_is_listed_as_such_and_enrols_nobody,
     retiring_clears_the_posture,
     declared_assets_are_listed_until_they_are_retired,
     a_sign_in_link_works_once,

@@ -43,7 +43,7 @@ pub(crate) fn secret(word: &str) -> Digest {
     Digest::of_bytes(word.as_bytes())
 }
 
-async fn create_key(store: &Store, word: &str, uses: u32) {
+pub(crate) async fn create_key(store: &Store, word: &str, uses: u32) {
     let grant = Grant {
         service: "shop".to_owned(),
         environment: "dev".to_owned(),
@@ -53,11 +53,11 @@ async fn create_key(store: &Store, word: &str, uses: u32) {
         approval: false,
     };
     let id = EnrolmentKeyId::mint(NOW, [u8::try_from(word.len()).unwrap(); 10]);
-    let key = Key { id, uses_left: uses, expires_at: later(3_600), grant };
+    let key = Key { id, uses_left: uses, expires_at: later(3_600), revoked_at: None, grant };
     store.create_enrolment_key(&key, secret(word), None, NOW).await.unwrap();
 }
 
-fn request(word: &str, number: u8) -> Request {
+pub(crate) fn request(word: &str, number: u8) -> Request {
     Request {
         secret: secret(word),
         address: HERE,
@@ -79,7 +79,7 @@ pub(crate) async fn enrol(store: &Store, number: u8) -> Asset {
         networks: Vec::new(),
         approval: false,
     };
-    let key = Key { id: grant_id, uses_left: 1, expires_at: later(3_600), grant };
+    let key = Key { id: grant_id, uses_left: 1, expires_at: later(3_600), revoked_at: None, grant };
     store.create_enrolment_key(&key, secret(&word), None, NOW).await.unwrap();
     store.enrol(request(&word, number)).await.unwrap().unwrap()
 }
@@ -461,6 +461,7 @@ pub(crate) use crate::access::{
     one_code_passes_one_of_two_that_show_it_at_once, who_is_disabled_has_no_session_and_no_link_any_more,
 };
 pub(crate) use crate::drift::an_object_has_the_last_explanation_until_it_is_old;
+pub(crate) use crate::enrolment::a_revoked_key_is_listed_as_such_and_enrols_nobody;
 pub(crate) use crate::finding::{
     a_finding_and_its_history_are_one_transaction,
     an_asset_lies_in_the_backlog_of_what_its_first_sight_brought,
