@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bartizan_core::posture::AssetNumber;
+use roaring::RoaringBitmap;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
@@ -11,6 +13,8 @@ pub struct Nudges {
     stages: Arc<Stages>,
     policies: watch::Sender<u64>,
     orders: watch::Sender<u64>,
+    /// The assets that were retired since the start: nobody reports as one of them any more.
+    retired: watch::Sender<RoaringBitmap>,
     /// Counts what pages show: a page that watches it redraws.
     shown: watch::Sender<u64>,
     stop: CancellationToken,
@@ -40,8 +44,9 @@ impl Nudges {
     pub fn new(stop: CancellationToken) -> Self {
         let (policies, _) = watch::channel(0);
         let (orders, _) = watch::channel(0);
+        let (retired, _) = watch::channel(RoaringBitmap::new());
         let (shown, _) = watch::channel(0);
-        Self { stages: Arc::default(), policies, orders, shown, stop }
+        Self { stages: Arc::default(), policies, orders, retired, shown, stop }
     }
 
     pub(crate) fn stages(&self) -> &Stages {
@@ -157,6 +162,25 @@ impl Nudges {
     /// Changes whenever orders do.
     pub fn orders_changed(&self) -> watch::Receiver<u64> {
         self.orders.subscribe()
+    }
+
+    /// Assets were retired.
+    pub fn retired(&self, assets: impl IntoIterator<Item = AssetNumber>) {
+        let gone: RoaringBitmap = assets.into_iter().collect();
+        self.retired.send_if_modified(|retired| {
+            let fresh = !gone.is_subset(retired);
+            *retired |= &gone;
+            fresh
+        });
+    }
+
+    /// Ends when an asset is retired; at once where it was.
+    pub fn retires(&self, asset: AssetNumber) -> impl Future<Output = ()> + Send + use<> {
+        let mut retired = self.retired.subscribe();
+        async move {
+            // Whoever would tell is gone: then the server stops.
+            let _ = retired.wait_for(|gone| gone.contains(asset)).await;
+        }
     }
 
     /// What a page shows has changed.

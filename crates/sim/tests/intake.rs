@@ -1,18 +1,22 @@
 //! What an agent says counts as far as documents that apply to its asset name it.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bartizan_agent::canary::{self, Packed, Sight, View};
+use bartizan_agent::link::Nudge;
 use bartizan_core::asset::Class;
 use bartizan_core::digest::Digest;
 use bartizan_core::document::{self, Document};
 use bartizan_core::enrolment::Grant;
+use bartizan_core::id::PersonId;
 use bartizan_core::monitoring::alert::{Alert, Stage};
 use bartizan_core::monitoring::flood::{ALERTS_LIMIT, PLACES_LIMIT};
 use bartizan_core::monitoring::signal::{Kind, Noticed, State};
 use bartizan_core::order;
+use bartizan_core::person::Person;
+use bartizan_core::role::Role;
 use bartizan_core::severity::Severity;
 use bartizan_core::time::Timestamp;
 use bartizan_core::verdict::Verdict;
@@ -21,6 +25,7 @@ use bartizan_server::api::document::apply_documents;
 use bartizan_server::api::enrolment::{self, Wanted};
 use bartizan_server::{App, Settings};
 use bartizan_sim::host::{Facts, Host, Way, checks};
+use bartizan_store::decision::Decision;
 use bartizan_store::document::Edit;
 use bartizan_store::order::Given;
 use bartizan_wire::report::Outcome;
@@ -242,6 +247,39 @@ async fn one_host_opens_so_many_alerts_an_hour_and_what_is_beyond_is_counted() {
     house.report(BTreeMap::new(), vec![signal(Kind::Health, &format!("t{}", ALERTS_LIMIT + 2))]).await;
     let alerts = house.until(|alert| alert.surplus == 4).await;
     assert_eq!(alerts.len() as u64, ALERTS_LIMIT + 1);
+    house.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_is_retired_hears_no_more_nudges() {
+    let house = House::start().await;
+    let (web, asset) = (&house.app.web, house.host.asset());
+    let mut nudges = house.host.nudges().await.unwrap();
+    let admin = Person {
+        id: PersonId::mint(now(), [1; 10]),
+        name: "ada".to_owned(),
+        roles: [Role::Admin].into(),
+        services: BTreeSet::new(),
+        grants: Vec::new(),
+        disabled: false,
+    };
+    web.store.put_person(&admin, now(), [0; 32]).await.unwrap();
+    web.nudges.policies();
+    let heard = tokio::time::timeout(LIMIT, nudges.next()).await.unwrap();
+    assert_eq!(heard, Some(vec![Nudge::Policy]), "before that it hears them");
+    let decision = Decision {
+        at: now(),
+        person: admin.id,
+        role: None,
+        act: "asset.retire".to_owned(),
+        target: asset.to_string(),
+        expected: None,
+        reason: String::new(),
+        details: None,
+    };
+    web.store.append_decision(&decision, [0; 32]).await.unwrap();
+    web.nudges.decisions();
+    assert_eq!(tokio::time::timeout(LIMIT, nudges.next()).await.unwrap(), None, "the stream has ended");
     house.app.stop().await;
 }
 

@@ -17,7 +17,8 @@ use crate::problem::Problem;
 /// How often an idle line says that it is alive.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
-/// A word each time there is something new: `policy`; `order` where there is one for this agent.
+/// A word each time there is something new: `policy`; `order` where there is one for this agent. It ends when the
+/// agent's asset is retired.
 pub(super) async fn nudges(
     State(state): State<Intake>,
     Extension(connection): Extension<Connection>,
@@ -36,5 +37,6 @@ pub(super) async fn nudges(
         }
     });
     let words = futures::stream::select(policies, news).take_until(state.nudges.stopped());
+    let words = words.take_until(state.nudges.retires(number));
     Ok(Sse::new(words).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }

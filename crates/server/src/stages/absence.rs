@@ -181,9 +181,13 @@ impl Watch {
         if self.lives < store.head(Log::Life, 0).await? {
             let changes = store.asset_lives(self.lives, PAGE_LIMIT).await?;
             let numbers: Vec<AssetNumber> = changes.iter().map(|(_, number)| *number).collect();
-            for asset in store.assets_by_number(&numbers).await?.values() {
+            let assets = store.assets_by_number(&numbers).await?;
+            for asset in assets.values() {
                 self.take_up(context, asset);
             }
+            // Another replica may have ruled on it, and the asset's agent may listen here.
+            let retired = assets.values().filter(|asset| asset.life == Life::Retired);
+            context.nudges.retired(retired.map(|asset| asset.number));
             if let Some((last, _)) = changes.last() {
                 self.lives = last + 1;
             }

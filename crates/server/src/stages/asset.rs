@@ -49,6 +49,8 @@ pub(super) async fn look(context: Context) -> Result<Look, Error> {
     }
     let ruled = !batch.ruled.is_empty();
     store.commit_assets(&batch, now).await?;
+    let retired = batch.lives.iter().filter(|(_, life)| *life == Life::Retired);
+    context.nudges.retired(retired.map(|(asset, _)| asset.number));
     if ruled {
         context.nudges.transitions();
         context.nudges.show();
