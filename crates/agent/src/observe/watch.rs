@@ -40,8 +40,9 @@ const PROCESSES_EVERY: u64 = 4;
 /// The sources of events are described in each of so many ticks.
 const SOURCES_EVERY: u64 = 20;
 
-/// So many documents of rules are proved in each tick: a large policy must not keep the log waiting.
-const CANARIES_AT_ONCE: usize = 4;
+/// So many documents of rules are proved when a policy comes and in each tick: for each canary its rules are compiled
+/// anew, and a large policy must not keep the log waiting.
+const CANARIES_AT_ONCE: usize = 1;
 
 /// What is watched on one host.
 pub(super) struct Watcher {
@@ -188,12 +189,12 @@ impl Watcher {
             problems.push(format!("{beyond} rules are beyond what one asset may have, and are not judged"));
         }
         self.canaries.assign(canaries);
-        // Verdicts come last: with them the first report is ready to go, and what is measured and proved by then is
-        // its asset's backlog.
+        // Verdicts come last: with them the first report is ready to go, and what is measured by then is its asset's
+        // backlog. So is what the first turn of canaries finds, whenever that ends.
         let mut told = self.sources(now);
         told.push(Observation::Noticed(over));
         told.extend(self.measures(now));
-        told.extend(self.canaries(usize::MAX, now));
+        told.extend(self.canaries(CANARIES_AT_ONCE, now));
         self.drift.assign(drift);
         self.drift.explain(policy.explained);
         told.extend(self.drift(now));
@@ -432,6 +433,38 @@ mod tests {
         assert_eq!(std::fs::metadata(folder.path().join("auth.log")).unwrap().len(), size as u64);
         write(1);
         assert_eq!(noticed(watcher.logs(at(3_603))), ["detection Firing"], "and the fifth is the fifth");
+    }
+
+    #[test]
+    fn a_large_policy_is_proved_a_document_at_a_time_and_real_events_are_looked_at_between() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("auth.log");
+        std::fs::write(&log, "").unwrap();
+        let mut policy = guessing();
+        let more = (0..4).map(|number| {
+            let sigma = format!(
+                "title: T{number}\nid: t{number}\nlevel: low\nlogsource: {{product: linux, service: app}}\n\
+                 detection: {{s: {{message: hello}}, condition: s}}\n"
+            );
+            let canary = serde_json::json!({"rule": format!("t{number}"), "lines": ["app[1]: hello"]});
+            let spec = serde_json::json!({"sigma": sigma, "canaries": [canary]});
+            serde_json::json!({"kind": "Detection", "name": format!("d{number}"), "spec": spec})
+        });
+        policy.documents.extend(more.map(|document| Value::parse(&document.to_string()).unwrap()));
+        let (documents, refused) = (policy.documents.len(), format!("Nov 23 20:34:38 h {FAILED}\n"));
+        let mut watcher = watching(folder.path(), policy);
+        std::fs::write(&log, refused.repeat(5)).unwrap();
+        let mut taken = 1;
+        while !watcher.canaries.is_at_rest() {
+            if taken == 2 {
+                let told = noticed(watcher.logs(at(1)));
+                assert!(told.contains(&"detection Firing".to_owned()), "{told:?}");
+                assert!(!watcher.canaries.is_at_rest(), "what is real does not wait for the rest");
+            }
+            assert_eq!(noticed(watcher.canaries(CANARIES_AT_ONCE, at(1))), [""; 0]);
+            taken += 1;
+        }
+        assert_eq!(taken, documents, "one when the policy came, and one a look");
     }
 
     #[test]
