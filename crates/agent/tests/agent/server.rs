@@ -363,7 +363,7 @@ async fn policy((State(shared), _): Asked, headers: HeaderMap) -> Response {
     if held == Some(format!("\"{etag}\"").as_str()) {
         return StatusCode::NOT_MODIFIED.into_response();
     }
-    answer(&Policy { wire: VERSION, etag, documents })
+    answer(&Policy { wire: VERSION, etag, documents, explained: Vec::new() })
 }
 
 async fn order((State(shared), _): Asked) -> Response {

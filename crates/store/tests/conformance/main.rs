@@ -19,6 +19,7 @@ mod drift;
 mod enrolment;
 mod finding;
 mod matching;
+mod notification;
 mod order;
 mod posture;
 mod retention;

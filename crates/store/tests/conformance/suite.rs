@@ -10,7 +10,6 @@ use bartizan_core::id::{AlertId, AssetId, EnrolmentKeyId, IncidentId, PersonId};
 use bartizan_core::incident::stage::Stage;
 use bartizan_core::incident::{self, Command, Event, Incident, Origin};
 use bartizan_core::monitoring::alert::{self, Step};
-use bartizan_core::monitoring::notification::{Occasion, Sent};
 use bartizan_core::monitoring::signal::{Kind, Signal, State};
 use bartizan_core::person::Person;
 use bartizan_core::selector::Labels;
@@ -27,7 +26,6 @@ use bartizan_store::decision::{Decision, Outcome as Ruling};
 use bartizan_store::enrolment::Request;
 use bartizan_store::incident as incident_store;
 use bartizan_store::log::Log;
-use bartizan_store::notification::{Notification, State as Sending};
 use bartizan_store::report::{Outcome, Report, SectionBody, Verdicts};
 use bartizan_store::subject::Subject;
 use bartizan_store::tuple::Build;
@@ -472,6 +470,7 @@ pub(crate) use crate::matching::{
     a_partial_report_takes_no_package_away_that_it_does_not_replace, changed_matches_are_logged_once,
     matches_keep_their_first_time,
 };
+pub(crate) use crate::notification::a_notification_is_claimed_once_and_reclaimed_after_a_crash;
 pub(crate) use crate::order::{
     an_order_ends_once_whichever_replica_was_first,
     an_order_is_open_until_its_end_is_written_with_the_cursor, old_orders_go_and_the_last_of_an_asset_stays,
@@ -488,40 +487,6 @@ pub(crate) use crate::retention::{
     sessions_and_links_go_when_they_have_expired,
 };
 pub(crate) use crate::review::what_was_reviewed_is_kept_until_the_next_review_is_concluded;
-
-pub(crate) async fn a_notification_is_claimed_once_and_reclaimed_after_a_crash(store: Store) {
-    let alert = AlertId::mint(NOW, [3; 10]);
-    let claim = Notification {
-        alert,
-        receiver: "pager".to_owned(),
-        sent: Sent { number: 1, occasion: Occasion::Opened, severity: Severity::High, at: NOW },
-        idempotency_key: "key".to_owned(),
-        attempts: 1,
-    };
-    store.claim_notification(&claim, later(30)).await.unwrap();
-    let error = store.claim_notification(&claim, later(30)).await.unwrap_err();
-    assert_eq!(error.class(), bartizan_core::error::Class::Conflict);
-    assert_eq!(store.last_sent(alert, "pager").await.unwrap(), Some(claim.sent));
-    assert_eq!(store.reclaim_notification(later(29), later(60)).await.unwrap(), None, "it is in flight");
-    let again = store.reclaim_notification(later(30), later(60)).await.unwrap().unwrap();
-    assert_eq!((again.attempts, again.idempotency_key.as_str()), (2, "key"));
-    let failed =
-        store.finish_notification(&again, Err(("refused".to_owned(), later(90))), later(31), [5; 32]).await;
-    assert_eq!(failed.unwrap(), Sending::Claimed);
-    let third = store.reclaim_notification(later(90), later(120)).await.unwrap().unwrap();
-    store.finish_way(&third, "webhook", None, later(31)).await.unwrap();
-    store.finish_way(&third, "mail:a@example.org", Some("refused"), later(31)).await.unwrap();
-    // A way that was delivered stays so, whatever a late word of another replica says.
-    store.finish_way(&third, "webhook", Some("cut off"), later(32)).await.unwrap();
-    store.finish_way(&third, "mail:a@example.org", None, later(91)).await.unwrap();
-    let ways = store.notification_ways(alert).await.unwrap();
-    let shown: Vec<_> = ways.iter().map(|way| (way.way.as_str(), way.problem.as_deref(), way.at)).collect();
-    assert_eq!(shown, [("mail:a@example.org", None, later(91)), ("webhook", None, later(31))]);
-    let done = store.finish_notification(&third, Ok(()), later(91), [6; 32]).await;
-    assert_eq!(done.unwrap(), Sending::Delivered);
-    assert_eq!(store.reclaim_notification(later(9_999), later(10_000)).await.unwrap(), None);
-    assert_eq!(store.notifications(alert).await.unwrap()[0].1, "delivered");
-}
 
 fn sign(signer: &Signer) -> impl Fn(u64, Digest) -> Result<String, String> {
     move |size, root| {
