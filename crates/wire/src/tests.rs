@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use bartizan_core::canonical::Value;
 use bartizan_core::configuration::baseline::Fix;
+use bartizan_core::configuration::drift::Explained;
 use bartizan_core::digest::Digest;
 use bartizan_core::id::AssetId;
 use bartizan_core::monitoring::signal::{Kind, Noticed, State};
@@ -128,9 +129,15 @@ fn messages_keep_their_shapes() {
     };
     insta::assert_json_snapshot!("enrol_reply", reply);
     let document = Value::parse(r#"{"kind":"Route"}"#).unwrap();
+    let explained = Explained { object: "file:/etc/hosts".to_owned(), after: Some("0644 0:0".to_owned()) };
     insta::assert_json_snapshot!(
         "policy",
-        policy::Policy { wire: VERSION, etag: digest(), documents: vec![document] }
+        policy::Policy {
+            wire: VERSION,
+            etag: digest(),
+            documents: vec![document],
+            explained: vec![explained]
+        }
     );
 }
 

@@ -326,7 +326,7 @@ mod tests {
             r#"{"kind":"Detection","name":"d","spec":{"sigma":"title: Refused\nlevel: high\nlogsource: {product: linux, service: sshd}\ndetection: {s: {action: login, outcome: failure}, condition: s}\n"}}"#,
         ];
         let documents = documents.iter().map(|text| Value::parse(text).unwrap()).collect();
-        Policy { wire: 1, etag: Digest::of_bytes(b"p"), documents }
+        Policy { wire: 1, etag: Digest::of_bytes(b"p"), documents, explained: Vec::new() }
     }
 
     #[test]
@@ -335,7 +335,7 @@ mod tests {
             detection: {s: {CommandLine|contains: 'sleep 31.4159'}, condition: s}\n";
         let document = serde_json::json!({"kind": "Detection", "name": "d", "spec": {"sigma": sigma}});
         let documents = vec![Value::parse(&document.to_string()).unwrap()];
-        let policy = Policy { wire: 1, etag: Digest::of_bytes(b"p"), documents };
+        let policy = Policy { wire: 1, etag: Digest::of_bytes(b"p"), documents, explained: Vec::new() };
         let clock: Clock = Arc::new(|| Timestamp::from_millis(1_000));
         let mut watcher = Watcher::new(&Root::host(), &[], Kept::default(), clock);
         watcher.collected = true;
@@ -367,7 +367,7 @@ mod tests {
         let canary = serde_json::json!({"rule": "Password guessing over SSH", "lines": [FAILED], "times": 5});
         let document = serde_json::json!({"kind": "Detection", "name": "d", "spec": {"sigma": GUESSING, "canaries": [canary]}});
         let documents = vec![Value::parse(&document.to_string()).unwrap()];
-        Policy { wire: 1, etag: Digest::of_bytes(b"p"), documents }
+        Policy { wire: 1, etag: Digest::of_bytes(b"p"), documents, explained: Vec::new() }
     }
 
     fn noticed(told: Vec<Observation>) -> Vec<String> {

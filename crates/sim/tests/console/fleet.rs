@@ -62,6 +62,16 @@ spec:
       webhook: {url: "http://127.0.0.1:9/"}
   route:
     receiver: on-call
+---
+kind: ResponsePolicy
+name: response
+owner: platform
+spec:
+  limits:
+    high: {from: first_observed, within: 30d}
+    medium: {from: first_observed, within: 1ms}
+    unrated: {from: first_observed, within: 90d}
+  backlog: 90d
 "#;
 
 /// What the hosts have installed: package, source and version.

@@ -162,6 +162,36 @@ async fn an_alert_is_taken_on_and_closed_by_its_forms_and_names_who_did() {
     desk.end().await;
 }
 
+/// Takes what is wrong with a host, and says something of it: the page where that is.
+async fn take_a_finding(desk: &Desk) -> String {
+    desk.open(&desk.fleet.page("edge-2")).await;
+    let owner = "//tr[contains(., 'linux-servers/address-layout')]/td[@data-label='Owner']/a";
+    desk.browser.click(owner).await.unwrap();
+    desk.browser.until("location.pathname.startsWith('/findings/by-key/')").await.unwrap();
+    desk.browser.click("//button[text()='Take it']").await.unwrap();
+    desk.browser.until("!document.body.innerText.includes('Take it')").await.unwrap();
+    desk.browser.fill("//textarea[@name='text']", "The host is <rebuilt> tonight").await.unwrap();
+    desk.browser.click("//button[text()='Comment']").await.unwrap();
+    desk.browser.says("The host is <rebuilt> tonight").await.unwrap();
+    desk.browser.text("location.pathname + location.search").await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_finding_is_taken_and_commented_on_its_page_and_is_in_its_owners_hands() {
+    if !has_browser() {
+        return;
+    }
+    let desk = Desk::start().await;
+    let page = take_a_finding(&desk).await;
+    desk.open("/findings").await;
+    desk.browser.click("//a[text()=\"In somebody's hands\"]").await.unwrap();
+    desk.browser.click("//a[text()='Mine']").await.unwrap();
+    desk.browser.until("location.search === '?owner=Ada'").await.unwrap();
+    desk.browser.click("//a[text()='linux-servers/address-layout']").await.unwrap();
+    desk.browser.until(&format!("location.pathname + location.search === '{page}'")).await.unwrap();
+    desk.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_open_page_shows_the_next_fault_by_itself_and_moves_nothing_under_a_hand() {
     if !has_browser() {
@@ -228,6 +258,9 @@ async fn pages_fit_a_desk_and_a_phone_by_day_and_by_night() {
         ("asset", desk.fleet.page("edge-2")),
         ("alert", alert),
         ("findings", "/findings".to_owned()),
+        ("finding", take_a_finding(&desk).await),
+        ("held", "/findings/held".to_owned()),
+        ("affected", "/findings/deviation/linux-servers%2Faddress-layout".to_owned()),
     ];
     for view in [DESK, PHONE, DARK] {
         desk.browser.view(view).await.unwrap();
