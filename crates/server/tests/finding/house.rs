@@ -146,6 +146,7 @@ impl House {
             uses_left: 1,
             expires_at: now().plus(bartizan_core::time::Duration::from_hours(1)),
             grant,
+            revoked_at: None,
         };
         web.store.create_enrolment_key(&key, secret("key"), None, now()).await.unwrap();
         let request = Request {
