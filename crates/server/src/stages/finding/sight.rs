@@ -8,13 +8,16 @@ use bartizan_core::configuration::change::{Change, Item};
 use bartizan_core::finding::look::{self, Build, Look, Told};
 use bartizan_core::finding::{Event, Observation, Subject};
 use bartizan_core::id::ChangeId;
-use bartizan_core::posture::index::{About, Plane};
-use bartizan_core::posture::{AssetNumber, Record, SubjectNumber, TupleNumber};
+use bartizan_core::posture::index::{self, About, Edits, First, Plane};
+use bartizan_core::posture::{AssetNumber, Record, SubjectNumber, TupleNumber, shard};
 use bartizan_core::verdict::Verdict;
 use bartizan_core::vulnerability::matching;
-use bartizan_store::subject;
+use bartizan_store::{posture, subject};
 
 use super::super::{Context, Error};
+
+/// The most reports of one asset that the index may be behind by.
+const WAITING_LIMIT: usize = 100;
 
 /// One look; what it has read of assets it reads once.
 pub(super) struct Sight<'a> {
@@ -112,7 +115,7 @@ impl<'a> Sight<'a> {
         let store = &self.context.store;
         let Subject::Vulnerability { id, .. } = subject else {
             let abouts: Vec<About> = seen_by.iter().map(|number| About::Subject(*number)).collect();
-            return Ok(!store.lies_in(number, Plane::Backlog, &abouts).await?.is_empty());
+            return Ok(!self.lies_in(number, Plane::Backlog, &abouts).await?.is_empty());
         };
         let known = store.matches_of(id).await?.into_iter();
         let quiet = known.filter(|known| {
@@ -121,8 +124,35 @@ impl<'a> Sight<'a> {
                 && seen_by.contains(&known.tuple)
         });
         let abouts: Vec<About> = quiet.map(|known| About::Tuple(known.tuple)).collect();
-        let came = store.lies_in(number, Plane::Came, &abouts).await?;
+        let came = self.lies_in(number, Plane::Came, &abouts).await?;
         Ok(abouts.iter().any(|about| !came.contains(about)))
+    }
+
+    /// Of these, those in whose plane an asset lies, with what the index has not taken in yet: what is written down
+    /// of a finding now stays.
+    async fn lies_in(
+        &self,
+        number: AssetNumber,
+        plane: Plane,
+        abouts: &[About],
+    ) -> Result<BTreeSet<About>, Error> {
+        let store = &self.context.store;
+        // Read first: what the index takes in meanwhile is laid over it once more.
+        let from = store.cursor(posture::STAGE, shard(number)).await?;
+        let mut lies = store.lies_in(number, plane, abouts).await?;
+        let mut edits = Edits::new();
+        for told in store.transitions_after(number, from - 1, WAITING_LIMIT).await? {
+            let first = First { verdicts: told.first_verdicts, packages: told.first_packages };
+            index::collect(&mut edits, number, &told.changes, first);
+        }
+        for about in abouts {
+            match edits.get(&(*about, plane)).and_then(|edits| edits.last()) {
+                Some(edit) if edit.present => drop(lies.insert(*about)),
+                Some(_) => drop(lies.remove(about)),
+                None => {}
+            }
+        }
+        Ok(lies)
     }
 
     /// What a look tells of a finding; nothing where nobody can say.
