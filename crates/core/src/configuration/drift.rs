@@ -122,13 +122,8 @@ pub struct Drifts {
     /// In the order of their objects, at most [`TOLD_LIMIT`].
     pub drifts: Vec<Drift>,
     /// How many more there are.
-    #[serde(default, skip_serializing_if = "is_none")]
+    #[serde(default)]
     pub more: u64,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
-const fn is_none(count: &u64) -> bool {
-    *count == 0
 }
 
 impl Kind {

@@ -87,7 +87,7 @@ impl Watches {
             let inside = |outer: &&str| {
                 place == *outer || place.strip_prefix(*outer).is_some_and(|rest| rest.starts_with('/'))
             };
-            if !apart.iter().any(|outer| inside(&outer)) {
+            if !apart.iter().any(|outer| inside(outer)) {
                 apart.push(place);
             }
         }
