@@ -84,10 +84,8 @@ impl Watches {
         places.sort_unstable();
         let mut apart: Vec<&str> = Vec::new();
         for place in places {
-            let inside = |outer: &&str| {
-                place == *outer || place.strip_prefix(*outer).is_some_and(|rest| rest.starts_with('/'))
-            };
-            if !apart.iter().any(|outer| inside(outer)) {
+            let lies_in = |outer: &str| place.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/'));
+            if !apart.iter().any(|outer| place == *outer || lies_in(outer)) {
                 apart.push(place);
             }
         }
