@@ -139,7 +139,7 @@ impl Watch {
 
     /// Takes what is watched from now on.
     pub fn assign(&mut self, watches: Vec<Watches>) {
-        if self.watches == watches && self.files.is_some() == !watches.is_empty() {
+        if self.watches == watches && self.files.is_some() != watches.is_empty() {
             return;
         }
         let mut places: Vec<String> =

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use bartizan_core::asset::Asset;
 use bartizan_core::canonical::Value;
 use bartizan_core::configuration::baseline::{self, Baseline, Fix};
-use bartizan_core::configuration::drift::Explained;
+use bartizan_core::configuration::drift;
 use bartizan_core::configuration::drift::watch::{self, Watch, Watches};
 use bartizan_core::configuration::enforcement::{self, Enforcement};
 use bartizan_core::digest::Digest;
@@ -39,12 +39,15 @@ pub struct Policies {
     store: Store,
     ambient: Ambient,
     environments: Arc<RwLock<BTreeMap<String, Read>>>,
-    /// What people accounted for, by asset, and when it was read.
-    explained: Arc<RwLock<Option<(Timestamp, Arc<Explanations>)>>>,
+    explained: Arc<RwLock<Option<Explained>>>,
 }
 
-/// What people accounted for on each asset.
-type Explanations = BTreeMap<AssetNumber, Vec<Explained>>;
+/// What people accounted for, and when it was read.
+#[derive(Clone, Debug)]
+struct Explained {
+    at: Timestamp,
+    by_asset: Arc<BTreeMap<AssetNumber, Vec<drift::Explained>>>,
+}
 
 /// An environment, and when its documents were last seen to be as they were.
 #[derive(Clone, Debug)]
@@ -247,23 +250,23 @@ impl Policies {
     }
 
     /// What people accounted for on an asset, as it stood at most a moment ago.
-    pub async fn explained(&self, number: AssetNumber) -> Result<Vec<Explained>, Error> {
+    pub async fn explained(&self, number: AssetNumber) -> Result<Vec<drift::Explained>, Error> {
         let now = self.ambient.now();
         let held = self.explained.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let all = match held.filter(|(at, _)| now.since(*at) < BELIEVED_FOR) {
-            Some((_, all)) => all,
+        let by_asset = match held.filter(|held| now.since(held.at) < BELIEVED_FOR) {
+            Some(held) => held.by_asset,
             None => {
-                let mut all = Explanations::new();
+                let mut all: BTreeMap<AssetNumber, Vec<drift::Explained>> = BTreeMap::new();
                 for explanation in self.store.explanations().await? {
                     all.entry(explanation.number).or_default().push(explanation.explained);
                 }
-                let all = Arc::new(all);
-                let read = Some((now, Arc::clone(&all)));
-                *self.explained.write().unwrap_or_else(PoisonError::into_inner) = read;
-                all
+                let by_asset = Arc::new(all);
+                let read = Explained { at: now, by_asset: Arc::clone(&by_asset) };
+                *self.explained.write().unwrap_or_else(PoisonError::into_inner) = Some(read);
+                by_asset
             }
         };
-        Ok(all.get(&number).cloned().unwrap_or_default())
+        Ok(by_asset.get(&number).cloned().unwrap_or_default())
     }
 
     /// The documents that apply to an asset.
@@ -391,11 +394,11 @@ impl Environment {
 
 impl Policy {
     /// The digest over what an agent is given: the documents, and what people accounted for on its asset.
-    pub fn etag_with(&self, explained: &[Explained]) -> Digest {
+    pub fn etag_with(&self, explained: &[drift::Explained]) -> Digest {
         if explained.is_empty() {
             return self.etag;
         }
-        let part = |one: &Explained| {
+        let part = |one: &drift::Explained| {
             let after = one.after.as_deref().map_or(Value::Null, Value::from);
             [Value::from(one.object.as_str()), after]
         };
