@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use bartizan_core::configuration::drift::watch::{self, Watches};
 use bartizan_core::configuration::drift::{
-    self, Drift, Drifts, Explained, Object, Standing, TOLD_LIMIT, Way,
+    self, Drift, Drifts, Explained, Object, Standing, TOLD_LIMIT, UNREAD, Way,
 };
 use bartizan_core::fact::Section;
 use bartizan_core::monitoring::signal::{Kind, Noticed, State};
@@ -27,6 +27,9 @@ use text::Texts;
 
 /// How long a modification has to stand before it is told.
 const STANDS_FOR: Duration = Duration::from_millis(900);
+
+/// How long one may go on changing before it is told as it stands then.
+const CHANGES_FOR: Duration = Duration::from_secs(3);
 
 /// How often everything is looked at by its metadata, whatever the kernel told.
 const WHOLE_EVERY: Duration = Duration::from_secs(300);
@@ -46,6 +49,9 @@ pub struct Kept {
     watches: Vec<Watches>,
     /// What drifts, as it was told.
     told: Vec<Told>,
+    /// The last explanation of each object that was taken: it holds once.
+    #[serde(default)]
+    taken: BTreeMap<String, Timestamp>,
 }
 
 /// A drift as it was told: by the name of the watch that its object belonged to.
@@ -59,6 +65,17 @@ impl Told {
     fn is_about(&self, other: &Told) -> bool {
         self.watch == other.watch && self.drift.object == other.drift.object
     }
+}
+
+/// A modification that does not stand long enough yet.
+#[derive(Clone, Debug)]
+struct Pending {
+    /// How the object stands.
+    after: Option<String>,
+    /// Since when it stands so.
+    since: Timestamp,
+    /// When it was first found otherwise than accounted for.
+    first: Timestamp,
 }
 
 /// What one look brings.
@@ -81,14 +98,18 @@ pub struct Watch {
     kept: Kept,
     /// Whether this host was never looked at.
     first: bool,
-    /// Modifications that do not stand long enough yet: how the object stands, and since when.
-    pending: BTreeMap<String, (Option<String>, Timestamp)>,
+    /// Whether it is known what is watched: until then nothing is judged.
+    is_assigned: bool,
+    /// Modifications that do not stand long enough yet.
+    pending: BTreeMap<String, Pending>,
     /// What people accounted for.
     explained: Vec<Explained>,
     /// Whether that changed since the last look.
     is_news: bool,
     /// What an order of ours is setting.
     expected: Vec<Object>,
+    /// How what drifted stood when that order began: what stays so is not its work.
+    former: BTreeMap<String, Option<String>>,
     /// Whether that order is over: what it set shows in the next look.
     is_over: bool,
     due: BTreeSet<String>,
@@ -125,11 +146,13 @@ impl Watch {
             bell: Bell::new(root),
             texts,
             first: kept.is_none(),
+            is_assigned: false,
             kept: kept.unwrap_or_default(),
             pending: BTreeMap::new(),
             explained: Vec::new(),
             is_news: false,
             expected: Vec::new(),
+            former: BTreeMap::new(),
             is_over: false,
             due: BTreeSet::new(),
             whole_at: Timestamp::default(),
@@ -139,6 +162,7 @@ impl Watch {
 
     /// Takes what is watched from now on.
     pub fn assign(&mut self, watches: Vec<Watches>) {
+        self.is_assigned = true;
         if self.watches == watches && self.files.is_some() != watches.is_empty() {
             return;
         }
@@ -166,6 +190,9 @@ impl Watch {
     pub fn expect(&mut self, objects: Vec<Object>) {
         self.expected = objects;
         self.is_over = false;
+        let told = self.kept.told.iter().map(|told| (told.drift.object.clone(), told.drift.after.clone()));
+        let pending = self.pending.iter().map(|(object, pending)| (object.clone(), pending.after.clone()));
+        self.former = told.chain(pending).collect();
     }
 
     /// The order is over.
@@ -180,6 +207,9 @@ impl Watch {
 
     /// Looks at what may have changed.
     pub fn step(&mut self, now: Timestamp) -> Step {
+        if !self.is_assigned {
+            return Step::default();
+        }
         let is_news = std::mem::take(&mut self.is_news);
         if !self.look(now) && self.pending.is_empty() && !self.is_over && !is_news {
             return Step::default();
@@ -187,6 +217,7 @@ impl Watch {
         let mut step = self.judge(now);
         if self.is_over {
             self.expected.clear();
+            self.former.clear();
             self.is_over = false;
         }
         let section = self.describe();
@@ -233,12 +264,12 @@ impl Watch {
         self.kept.reference.retain(|object, _| is_watched(&watches, object));
         let told: Vec<Drift> = self.kept.told.iter().map(|told| told.drift.clone()).collect();
         let mut found = drift::drifts(&self.kept.reference, &seen, &told);
+        self.read_at_last(&seen.standing);
         found.retain(|drift| match drift.object.parse::<Object>() {
             Ok(object) if is_watched(&watches, &object) => {
-                let explained = Explained { object: drift.object.clone(), after: drift.after.clone() };
                 let is_accounted = !is_watched(&before.watches, &object)
-                    || self.is_expected(&object)
-                    || self.explained.contains(&explained);
+                    || self.is_our_work(&object, drift)
+                    || self.takes_explanation(drift);
                 if is_accounted {
                     self.account(object, drift.after.as_ref());
                 }
@@ -256,7 +287,7 @@ impl Watch {
     /// What is there is how it shall be.
     fn first_sight(&mut self, standing: Standing) -> Step {
         standing.keys().for_each(|object| self.texts.keep(self.files.as_ref(), object, &standing));
-        self.kept = Kept { reference: standing, watches: self.watches.clone(), told: Vec::new() };
+        self.kept = Kept { reference: standing, watches: self.watches.clone(), ..Kept::default() };
         Step { kept: Some(self.kept.clone()), ..Step::default() }
     }
 
@@ -267,6 +298,36 @@ impl Watch {
             None => drop(self.kept.reference.remove(&object)),
         }
         self.texts.keep(self.files.as_ref(), &object, &self.kept.reference);
+    }
+
+    /// Content that could not be read when it was accounted for is taken as it is first read.
+    fn read_at_last(&mut self, standing: &Standing) {
+        for (object, line) in &mut self.kept.reference {
+            let rights = line.strip_suffix(UNREAD);
+            let read = standing.get(object).filter(|now| !now.ends_with(UNREAD));
+            if let (Some(rights), Some(now)) = (rights, read)
+                && now.rsplit_once(' ').is_some_and(|(found, _)| found == rights)
+            {
+                line.clone_from(now);
+            }
+        }
+    }
+
+    /// Whether a person accounted for it as it stands, later than what was taken of them before.
+    fn takes_explanation(&mut self, drift: &Drift) -> bool {
+        let taken = self.kept.taken.get(&drift.object).copied();
+        let fits = |one: &&Explained| {
+            one.object == drift.object && one.after == drift.after && taken.is_none_or(|taken| one.at > taken)
+        };
+        let Some(explained) = self.explained.iter().find(fits) else { return false };
+        self.kept.taken.insert(explained.object.clone(), explained.at);
+        true
+    }
+
+    /// Whether an order of ours sets the object, and it stands otherwise than before.
+    fn is_our_work(&self, object: &Object, drift: &Drift) -> bool {
+        let is_former = self.former.get(&drift.object).is_some_and(|former| *former == drift.after);
+        !is_former && self.is_expected(object)
     }
 
     fn is_expected(&self, object: &Object) -> bool {
@@ -290,14 +351,14 @@ impl Watch {
                 settled.push(told);
                 continue;
             }
-            let since = match pending.get(&drift.object) {
-                Some((after, since)) if *after == drift.after => *since,
-                _ => now,
-            };
+            let held = pending.get(&drift.object);
+            let first = held.map_or(now, |held| held.first);
+            let since = held.filter(|held| held.after == drift.after).map_or(now, |held| held.since);
+            let waits = now.since(since) < STANDS_FOR && now.since(first) < CHANGES_FOR;
             // A clock that was set back must not keep it away.
-            if now.since(since) < STANDS_FOR && now >= since {
+            if waits && now >= first {
                 settled.extend(told);
-                self.pending.insert(drift.object, (drift.after, since));
+                self.pending.insert(drift.object, Pending { after: drift.after, since, first });
                 continue;
             }
             drift.lines = self.texts.difference(self.files.as_ref(), &drift);
@@ -330,14 +391,11 @@ impl Watch {
             Way::Modified => "was modified",
             Way::Removed => "is gone",
         };
-        let mut summary = match state {
+        let summary = match state {
             State::Firing => format!("{name} {word}, and no change explains it"),
             _ if watch.is_none() => format!("{name} is not watched any more"),
             _ => format!("{name} stands as it was accounted for"),
         };
-        if let (State::Firing, Some(line)) = (state, drift.lines.first()) {
-            summary = format!("{summary}: {line}");
-        }
         Noticed {
             kind: Kind::Drift,
             subject: subject.clone(),

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use bartizan_core::error::Class;
 use bartizan_server::api::drift::{Explanation, List};
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -43,9 +42,9 @@ struct Explain {
     /// Why it was modified.
     #[arg(long, value_name = "TEXT")]
     reason: String,
-    /// The digest of what you looked at; without it, of what drifts now.
+    /// The digest of what you looked at, as `drift list` prints it.
     #[arg(long, value_name = "DIGEST")]
-    digest: Option<String>,
+    digest: String,
     /// Say what would be asked for, and change nothing.
     #[arg(long)]
     dry_run: bool,
@@ -79,19 +78,8 @@ pub(crate) fn run(arguments: Arguments, client: Option<&Path>) -> Result<Answer,
             Printer::new(one.output).print(&list, rows)?;
         }
         Verb::Explain(explain) => {
-            let digest = match explain.digest {
-                Some(digest) => digest,
-                None => {
-                    let list: List = client.get(&["assets", &explain.asset, "drift"], &[])?;
-                    let drift = list.drifts.into_iter().find(|drift| drift.object == explain.object);
-                    let none = || {
-                        let problem = format!("`{}` does not drift on {}", explain.object, explain.asset);
-                        Failure::new(Class::NotFound, problem).hint("`bartizan drift list` shows what does")
-                    };
-                    drift.ok_or_else(none)?.digest
-                }
-            };
-            let wanted = Explanation { object: explain.object, digest, reason: explain.reason };
+            let wanted =
+                Explanation { object: explain.object, digest: explain.digest, reason: explain.reason };
             let state = client.act(&["assets", &explain.asset, "drift"], &wanted, explain.dry_run)?;
             let done = Done { asset: explain.asset, object: wanted.object, state };
             Printer::new(explain.output).print(&done, |done| Rows {

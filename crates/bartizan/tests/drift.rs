@@ -74,6 +74,10 @@ fn what_is_modified_without_a_change_is_told_and_is_over_once_it_stands_as_befor
     let explain = ["explain", "small", "file:/etc/app.conf", "--reason", "nobody else reads it"];
     let late = drift(&up, &[&explain[..], &["--digest", &seen]].concat()).unwrap_err();
     assert!(late.contains("`file:/etc/app.conf` stands otherwise than when it was looked at"), "{late}");
+    let listed: serde_json::Value =
+        serde_json::from_str(&drift(&up, &["list", "small", "-o", "json"]).unwrap()).unwrap();
+    let seen = listed["drifts"][0]["digest"].as_str().unwrap().to_owned();
+    let explain = [&explain[..], &["--digest", &seen]].concat();
     let rehearsed = drift(&up, &[&explain[..], &["--dry-run"]].concat()).unwrap();
     assert!(rehearsed.contains("file:/etc/app.conf"), "{rehearsed}");
     drift(&up, &explain).unwrap();

@@ -56,7 +56,7 @@ fn every_section_of_this_host_is_printed() {
     let output = facts(&["-o", "json"]);
     assert!(output.status.success(), "{}", shown(&output));
     let sections: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(sections.as_object().unwrap().len(), 16);
+    assert_eq!(sections.as_object().unwrap().len(), 17);
     assert!(sections.pointer("/kernel/body/running/release").unwrap().is_string());
 }
 

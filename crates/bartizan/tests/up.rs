@@ -135,7 +135,7 @@ fn a_second_start_on_a_folder_in_use_is_refused_and_leaves_the_first_as_it_is() 
     assert_eq!(output.status.code(), Some(2), "{text}");
     assert!(text.contains("another `bartizan up` uses"), "{text}");
     assert_eq!(fs::read(up.state.join("client.json")).unwrap(), client);
-    assert_eq!(up.get("/api/v1/assets")["assets"].as_array().unwrap().len(), 1);
+    up.until("/api/v1/assets", |list| list["assets"].as_array().is_some_and(|assets| assets.len() == 1));
     let state = up.state.clone();
     up.stop();
     // What was written is in the one file: whoever copies it has all of it.

@@ -8,13 +8,13 @@ use std::fs::Metadata;
 use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
-use bartizan_core::configuration::drift::{Drifts, Inventory, Object};
+use bartizan_core::configuration::drift::{Drifts, Inventory, Object, UNREAD};
 use bartizan_core::fact::{Section, Unseen};
 use bartizan_core::time::{Duration, Timestamp};
 use bartizan_core::verdict::Reason;
 use sha2::{Digest as _, Sha256};
 
-use crate::root::{Error, Limit, Root};
+use crate::root::{Error, Root};
 
 /// The most entries that are watched on one host.
 pub const ENTRIES_LIMIT: usize = 50_000;
@@ -28,8 +28,8 @@ const CONTENT_BYTES: u64 = 16 << 20;
 /// What is read at once.
 const BLOCK_BYTES: usize = 32 << 10;
 
-/// Texts of which the lines that change are told.
-const TEXT: Limit = Limit { name: "text whose changes are told", bytes: 64 << 10 };
+/// The largest text of which the lines that change are told.
+const TEXT_BYTES: u64 = 64 << 10;
 
 /// How long an entry has to be untouched before its metadata is believed: two writes within one tick of
 /// the file system's clock look the same.
@@ -137,14 +137,30 @@ impl Files {
         unseen.map(|(path, reason)| Unseen { what: path.clone(), reason: *reason }).chain(cut)
     }
 
-    /// The text of a file that everybody on the host may read; none of any other: what others may not
-    /// read there is told to nobody.
+    /// The text of a file that everybody on the host may read where it stands; none of any other: what others may
+    /// not read there is told to nobody. Links are not followed.
     pub fn text(&self, path: &str) -> Option<String> {
-        let metadata = self.root.metadata(path).ok()?;
-        if !metadata.is_file() || metadata.mode() & 0o004 == 0 {
+        if self.root.link(path).ok()?.is_some() {
             return None;
         }
-        String::from_utf8(self.root.read(path, TEXT).ok()?).ok()
+        let mut folder = parent(path);
+        loop {
+            if self.root.metadata(folder).ok()?.mode() & 0o001 == 0 && folder != "/" {
+                return None;
+            }
+            if folder == "/" {
+                break;
+            }
+            folder = parent(folder);
+        }
+        let file = self.root.open(path).ok()?;
+        let metadata = file.metadata().ok()?;
+        if metadata.mode() & 0o004 == 0 || metadata.len() > TEXT_BYTES {
+            return None;
+        }
+        let mut bytes = Vec::new();
+        file.take(TEXT_BYTES).read_to_end(&mut bytes).ok()?;
+        String::from_utf8(bytes).ok()
     }
 
     /// Looks at a path, and at what a folder holds: all of it, or as far as it is new.
@@ -230,7 +246,7 @@ impl Files {
                 Err(error) => {
                     // Its mode and its owner are seen all the same.
                     self.unseen.insert(path.to_owned(), error.reason());
-                    format!("{rights} unread")
+                    format!("{rights}{UNREAD}")
                 }
             });
         }
@@ -408,9 +424,16 @@ mod tests {
         let root = tree::root(&[("etc/open", "x"), ("etc/closed", "x"), ("etc/large", &"x".repeat(70_000))]);
         fs::set_permissions(root.path().join("etc/closed"), fs::Permissions::from_mode(0o640)).unwrap();
         fs::write(root.path().join("etc/bytes"), b"\xff\xfe").unwrap();
+        symlink("open", root.path().join("etc/link")).unwrap();
+        fs::create_dir_all(root.path().join("etc/private")).unwrap();
+        fs::write(root.path().join("etc/private/file"), "x").unwrap();
+        fs::set_permissions(root.path().join("etc/private"), fs::Permissions::from_mode(0o700)).unwrap();
+        fs::set_permissions(root.path().join("etc"), fs::Permissions::from_mode(0o755)).unwrap();
         let files = files(&root, &["/etc"]);
         assert_eq!(files.text("/etc/open").as_deref(), Some("x"));
-        for path in ["/etc/closed", "/etc/large", "/etc/bytes", "/etc/none", "/etc"] {
+        for path in
+            ["/etc/closed", "/etc/large", "/etc/bytes", "/etc/none", "/etc", "/etc/link", "/etc/private/file"]
+        {
             assert_eq!(files.text(path), None, "{path}");
         }
     }

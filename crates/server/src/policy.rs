@@ -400,7 +400,7 @@ impl Policy {
         }
         let part = |one: &drift::Explained| {
             let after = one.after.as_deref().map_or(Value::Null, Value::from);
-            [Value::from(one.object.as_str()), after]
+            [Value::from(one.object.as_str()), after, Value::Integer(one.at.as_millis())]
         };
         let etag = std::iter::once(Value::from(self.etag.to_string()));
         Digest::derived("policy-explained", etag.chain(explained.iter().flat_map(part)))

@@ -89,7 +89,7 @@ impl Store {
                 let person: String = row.get(3)?;
                 Ok(Explanation {
                     number: row.number(0)?,
-                    explained: Explained { object: row.get(1)?, after: row.get(2)? },
+                    explained: Explained { object: row.get(1)?, after: row.get(2)?, at: row.time(4)? },
                     person: person.parse().map_err(|error| Error::corrupt("a person", error))?,
                     at: row.time(4)?,
                     reason: row.get(5)?,

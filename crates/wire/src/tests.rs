@@ -129,7 +129,8 @@ fn messages_keep_their_shapes() {
     };
     insta::assert_json_snapshot!("enrol_reply", reply);
     let document = Value::parse(r#"{"kind":"Route"}"#).unwrap();
-    let explained = Explained { object: "file:/etc/hosts".to_owned(), after: Some("0644 0:0".to_owned()) };
+    let explained =
+        Explained { object: "file:/etc/hosts".to_owned(), after: Some("0644 0:0".to_owned()), at: AT };
     insta::assert_json_snapshot!(
         "policy",
         policy::Policy {

@@ -19,6 +19,12 @@ const CHANGES: AddWatchFlags = AddWatchFlags::IN_MODIFY
 /// Folders alone, and never through a link: what it leads to may be another's.
 const FOLDER: AddWatchFlags = AddWatchFlags::IN_ONLYDIR.union(AddWatchFlags::IN_DONT_FOLLOW);
 
+/// What takes the bell away from where it hung: it rings for what is elsewhere now.
+const MOVED: AddWatchFlags = AddWatchFlags::IN_MOVE_SELF.union(AddWatchFlags::IN_UNMOUNT);
+
+/// The most reads at once; of more events it is enough that there are.
+const READS_LIMIT: usize = 64;
+
 /// The bell at each folder.
 #[derive(Debug)]
 pub(super) struct Bell {
@@ -55,7 +61,13 @@ impl Bell {
         let mut rung = Rung::default();
         let Some(inotify) = &self.inotify else { return rung };
         // Empty: nothing rang.
+        let mut reads = 0;
         while let Ok(events) = inotify.read_events() {
+            reads += 1;
+            if reads > READS_LIMIT {
+                rung.everything = true;
+                break;
+            }
             for event in events {
                 if event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW) {
                     rung.everything = true;
@@ -65,6 +77,12 @@ impl Bell {
                         self.hung.remove(&folder);
                         rung.folders.insert(folder);
                     }
+                } else if event.mask.intersects(MOVED) {
+                    let _ = inotify.rm_watch(event.wd);
+                    if let Some(folder) = self.folders.remove(&event.wd) {
+                        self.hung.remove(&folder);
+                    }
+                    rung.everything = true;
                 } else if let Some(folder) = self.folders.get(&event.wd) {
                     rung.folders.insert(folder.clone());
                 }

@@ -30,6 +30,8 @@ pub(super) struct Assignment {
     pub(super) canaries: Vec<Packed>,
     /// What is watched for drift.
     pub(super) drift: Vec<Watches>,
+    /// Whether that is not all: a document could not be read.
+    pub(super) lacks_drift: bool,
     pub(super) problems: Vec<String>,
 }
 
@@ -38,10 +40,14 @@ impl Assignment {
     pub(super) fn read(documents: Vec<Value>) -> Assignment {
         let mut assignment = Assignment::default();
         let mut rules = Rules::default();
+        assignment.lacks_drift = documents.len() > DOCUMENTS_LIMIT;
         for written in documents.into_iter().take(DOCUMENTS_LIMIT) {
             match Document::from_value("policy", written) {
                 Ok(document) => assignment.take(&document, &mut rules),
-                Err(fault) => assignment.problems.push(fault.to_string()),
+                Err(fault) => {
+                    assignment.lacks_drift = true;
+                    assignment.problems.push(fault.to_string());
+                }
             }
         }
         if !rules.is_empty() {
@@ -76,7 +82,10 @@ impl Assignment {
             },
             watch::KIND => match Watches::from_document(document) {
                 Ok(watches) => self.drift.push(watches),
-                Err(fault) => self.problems.push(fault.to_string()),
+                Err(fault) => {
+                    self.lacks_drift = true;
+                    self.problems.push(fault.to_string());
+                }
             },
             rules::KIND => {
                 self.canaries.extend(Packed::of(document));

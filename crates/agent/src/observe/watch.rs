@@ -170,7 +170,7 @@ impl Watcher {
 
     fn assign(&mut self, policy: Policy) -> Vec<Observation> {
         let now = (self.clock)();
-        let Assignment { baselines, health, detector, processes, canaries, drift, mut problems } =
+        let Assignment { baselines, health, detector, processes, canaries, drift, lacks_drift, mut problems } =
             Assignment::read(policy.documents);
         self.measured = !health.is_empty();
         let over = self.health.assign(&health, now);
@@ -195,7 +195,10 @@ impl Watcher {
         told.push(Observation::Noticed(over));
         told.extend(self.measures(now));
         told.extend(self.canaries(CANARIES_AT_ONCE, now));
-        self.drift.assign(drift);
+        // A document that can't be read takes nothing away: what was watched stays watched.
+        if !lacks_drift {
+            self.drift.assign(drift);
+        }
         self.drift.explain(policy.explained);
         told.extend(self.drift(now));
         told.push(Observation::JudgedAll { policy: policy.etag, looks: judged.looks, problems });

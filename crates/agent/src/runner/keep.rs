@@ -7,6 +7,8 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use bartizan_core::error::Class;
+
 use super::Runner;
 use crate::observe::{self, Observers};
 use crate::{canary, drift, health};
@@ -74,12 +76,28 @@ impl Runner {
         let canaries: Option<canary::Standing> =
             read(CANARIES_FILE).map(|bytes| serde_json::from_slice(&bytes).unwrap_or_default());
         self.keep.written_canaries = canaries.clone().unwrap_or_default();
-        // What can't be read any more is accounted for anew: the server sees that the reference is another one.
-        let drift = self.state.read_up_to(DRIFT_FILE, DRIFT_BYTES).ok().flatten();
-        let drift: Option<drift::Kept> = drift.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let drift = self.kept_drift();
         self.keep.written_drift = drift.clone().unwrap_or_default();
         let texts = Some(self.state.path(TEXTS_FOLDER));
         observe::Kept { cursor, passed, canaries, drift, texts }
+    }
+
+    /// How objects are accounted for. What can't be read any more is accounted for anew, and that is told: the
+    /// server sees by the digest that the reference is another one.
+    fn kept_drift(&mut self) -> Option<drift::Kept> {
+        let bytes = match self.state.read_up_to(DRIFT_FILE, DRIFT_BYTES) {
+            Ok(bytes) => bytes?,
+            Err(error) => {
+                self.problem(error.class(), &error, None);
+                return None;
+            }
+        };
+        let read = serde_json::from_slice(&bytes);
+        if let Err(error) = &read {
+            let text = format!("the file of what is accounted for can't be read: {error}");
+            self.problem(Class::Invalid, &text, Some("what drifts now is accounted for anew"));
+        }
+        read.ok()
     }
 
     /// Takes how objects are accounted for now, in the same way as [`Runner::passed`].

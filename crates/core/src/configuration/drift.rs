@@ -18,6 +18,7 @@ use crate::canonical::Value;
 use crate::digest::Digest;
 use crate::error::Class;
 use crate::role::Role;
+use crate::time::Timestamp;
 
 pub use text::{difference, mask};
 
@@ -97,6 +98,8 @@ pub struct Explained {
     /// How it stands; none where it is gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
+    /// When that was said: it holds once, and not for what stands so again after something else did.
+    pub at: Timestamp,
 }
 
 /// Why a drift is not accounted for.
@@ -231,7 +234,7 @@ pub fn drifts(reference: &Standing, seen: &Inventory, told: &[Drift]) -> Vec<Dri
         let way = match (before, after) {
             (None, Some(_)) => Way::Added,
             (Some(_), None) => Way::Removed,
-            (before, after) if before != after => Way::Modified,
+            (Some(before), Some(after)) if before != after && !is_unknown(before, after) => Way::Modified,
             _ => return,
         };
         let (before, after) = (before.cloned(), after.cloned());
@@ -247,12 +250,25 @@ pub fn drifts(reference: &Standing, seen: &Inventory, told: &[Drift]) -> Vec<Dri
         note(object, None, Some(after));
     }
     let unseen = |drift: &&Drift| match drift.object.parse::<Object>() {
-        Ok(object) => !seen.standing.contains_key(&object) && seen.is_unseen(&object),
+        Ok(object) => match (reference.get(&object), seen.standing.get(&object)) {
+            (Some(before), Some(after)) => is_unknown(before, after),
+            (_, after) => after.is_none() && seen.is_unseen(&object),
+        },
         Err(_) => false,
     };
     found.extend(told.iter().filter(unseen).cloned());
     found.sort();
     found
+}
+
+/// What stands at the end of a line in place of content that may not be read.
+pub const UNREAD: &str = " unread";
+
+/// Whether nobody can say if two lines tell of the same: the content of one was not read, and what else they tell
+/// is the same.
+fn is_unknown(before: &str, after: &str) -> bool {
+    let rights = |line: &str| line.rsplit_once(' ').map(|(rights, _)| rights.to_owned());
+    (before.ends_with(UNREAD) || after.ends_with(UNREAD)) && rights(before) == rights(after)
 }
 
 /// Rules on somebody's word that a drift is as it should be. `seen` is the digest of the drift that they looked at.
@@ -261,7 +277,7 @@ pub fn explain(
     service: &str,
     drifts: &[Drift],
     (object, seen): (&str, &str),
-    reason: &str,
+    (reason, at): (&str, Timestamp),
 ) -> Result<Explained, Refusal> {
     let on_the_team = actor.roles.contains(&Role::Operator) && actor.services.contains(service);
     if !on_the_team && !actor.roles.contains(&Role::Security) {
@@ -275,7 +291,7 @@ pub fn explain(
     if drift.digest().to_string() != seen {
         return Err(Refusal::Changed(object.to_owned()));
     }
-    Ok(Explained { object: drift.object.clone(), after: drift.after.clone() })
+    Ok(Explained { object: drift.object.clone(), after: drift.after.clone(), at })
 }
 
 /// The digest over a reference, by which two of them are told apart.

@@ -93,7 +93,13 @@ async fn rule(context: &Context, decision: &Decision) -> Result<Result<Explanati
     let object = decision.details.as_ref().and_then(Value::as_str).unwrap_or_default();
     let seen = decision.expected.as_deref().unwrap_or_default();
     let drifts = told(&context.store, asset.number).await?.unwrap_or_default().body.drifts;
-    let ruled = drift::explain(&person.actor(), &asset.service, &drifts, (object, seen), &decision.reason);
+    let ruled = drift::explain(
+        &person.actor(),
+        &asset.service,
+        &drifts,
+        (object, seen),
+        (&decision.reason, decision.at),
+    );
     Ok(match ruled {
         Ok(explained) => Ok(Explanation {
             number: asset.number,

@@ -11,7 +11,7 @@ const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 fn explanation(number: u32, object: &str, after: Option<&str>, at: Timestamp) -> Explanation {
     Explanation {
         number,
-        explained: Explained { object: object.to_owned(), after: after.map(str::to_owned) },
+        explained: Explained { object: object.to_owned(), after: after.map(str::to_owned), at },
         person: PersonId::mint(NOW, [7; 10]),
         at,
         reason: "tuned".to_owned(),

@@ -2,6 +2,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+const AT: Timestamp = Timestamp::from_millis(7);
+
 fn standing(objects: &[(&str, &str)]) -> Standing {
     objects.iter().map(|(object, line)| (object.parse().unwrap(), (*line).to_owned())).collect()
 }
@@ -67,10 +69,10 @@ fn a_drift_is_explained_by_its_team_or_security_as_it_was_seen_and_with_a_reason
     let found = drifts(&reference, &seen(&[("file:/etc/a", "2")], &[]), &[]);
     let digest = found[0].digest().to_string();
     let rule = |actor: &Actor, object: &str, seen: &str, reason: &str| {
-        explain(actor, "shop", &found, (object, seen), reason)
+        explain(actor, "shop", &found, (object, seen), (reason, AT))
     };
     let team = actor(&[Role::Operator], &["shop"]);
-    let explained = Explained { object: "file:/etc/a".into(), after: Some("2".into()) };
+    let explained = Explained { object: "file:/etc/a".into(), after: Some("2".into()), at: AT };
     assert_eq!(rule(&team, "file:/etc/a", &digest, "tuned"), Ok(explained.clone()));
     assert_eq!(rule(&actor(&[Role::Security], &[]), "file:/etc/a", &digest, "tuned"), Ok(explained));
     let gone = rule(&team, "file:/etc/b", &found[1].digest().to_string(), "unused").unwrap();
@@ -82,6 +84,21 @@ fn a_drift_is_explained_by_its_team_or_security_as_it_was_seen_and_with_a_reason
     assert_eq!(rule(&team, "file:/etc/c", &digest, "x"), Err(Refusal::NoDrift("file:/etc/c".into())));
     let stale = rule(&team, "file:/etc/a", &found[1].digest().to_string(), "x");
     assert_eq!(stale, Err(Refusal::Changed("file:/etc/a".into())));
+}
+
+#[test]
+fn content_that_can_not_be_read_is_no_modification_and_no_end_of_one() {
+    let read = "0640 0:42 sha256:aa";
+    for (before, after) in [(read, "0640 0:42 unread"), ("0640 0:42 unread", read)] {
+        let reference = standing(&[("file:/etc/shadow", before)]);
+        assert!(drifts(&reference, &seen(&[("file:/etc/shadow", after)], &[]), &[]).is_empty());
+    }
+    let reference = standing(&[("file:/etc/shadow", read)]);
+    let first = drifts(&reference, &seen(&[("file:/etc/shadow", "0640 0:42 sha256:bb")], &[]), &[]);
+    let blind = seen(&[("file:/etc/shadow", "0640 0:42 unread")], &[]);
+    assert_eq!(drifts(&reference, &blind, &first), first);
+    let looser = seen(&[("file:/etc/shadow", "0644 0:42 unread")], &[]);
+    assert_eq!(told(&drifts(&reference, &looser, &[])), [("file:/etc/shadow", Way::Modified)]);
 }
 
 #[test]
@@ -109,6 +126,7 @@ fn lines_that_went_and_came_are_told_and_no_more_than_a_few() {
     assert_eq!(difference("a\nb\nc\n", "a\nx\nc"), ["-b", "-c", "+x", "+c"]);
     let many = difference("", &"line\n".repeat(100));
     assert_eq!((many.len(), many.last().map(String::as_str)), (41, Some("… and 60 more lines")));
+    assert_eq!(difference("a\n", &"b\n".repeat(3_000)), ["… 1 line became 3000"]);
     assert!(difference("", &"x ".repeat(500))[0].chars().count() <= 202);
 }
 
@@ -132,6 +150,10 @@ fn secrets_are_masked_and_settings_are_not() {
         ("API_TOKEN", "API_TOKEN"),
         ("PasswordAuthentication yes", "PasswordAuthentication yes"),
         ("PASS_MAX_DAYS 365", "PASS_MAX_DAYS 365"),
+        ("MYSQL_PWD=hunter2", "MYSQL_PWD=[masked]"),
+        ("password 1234", "password [masked]"),
+        ("api key: ab", "api key: [masked]"),
+        ("amqp://u:pa/ss@host/vhost", "amqp://u:[masked]@host/vhost"),
         ("pin-token=\"true\";", "pin-token=\"true\";"),
     ];
     for (line, masked) in table {

@@ -12,8 +12,14 @@ const LINE_LIMIT: usize = 200;
 const MASK: &str = "[masked]";
 
 /// Words that say that what follows them on a line is nobody's business.
-const SECRETS: [&str; 15] = [
+const SECRETS: [&str; 21] = [
     "pass",
+    "pwd",
+    "pw=",
+    "auth=",
+    "key=",
+    "key:",
+    "key =",
     "secret",
     "token",
     "credential",
@@ -33,11 +39,22 @@ const SECRETS: [&str; 15] = [
 /// Values that are no secret, whatever announces them.
 const SETTINGS: [&str; 8] = ["yes", "no", "true", "false", "on", "off", "none", "sufficient"];
 
+/// Words beside which a number is a limit and no secret.
+const LIMITS: [&str; 8] = ["max", "min", "len", "days", "age", "tries", "retry", "timeout"];
+
+/// Of texts with more lines only their numbers are told: to find what differs would take long.
+const COMPARED_LIMIT: usize = 2_000;
+
 /// From so many characters on a word of letters and digits mixed is taken for a key or a hash.
 const KEY_LENGTH: usize = 20;
 
 /// The lines that went and came between two texts, masked, each with `-` or `+` before it.
 pub fn difference(before: &str, after: &str) -> Vec<String> {
+    let count = |text: &str| text.lines().count();
+    let (old, new) = (count(before), count(after));
+    if old.max(new) > COMPARED_LIMIT {
+        return vec![format!("… {old} line{} became {new}", if old == 1 { "" } else { "s" })];
+    }
     let diff = TextDiff::from_lines(before, after);
     let mut lines = Vec::new();
     let mut more = 0_u64;
@@ -82,7 +99,8 @@ pub fn mask(line: &str) -> String {
     let (parting, value) = value.split_at_checked(parting.unwrap_or(value.len())).unwrap_or((value, ""));
     told.push_str(parting);
     let bare = value.trim().trim_matches(['"', '\'', ';', ',']).to_ascii_lowercase();
-    let is_number = bare.len() <= 4 && bare.bytes().all(|byte| byte.is_ascii_digit());
+    let is_limit = LIMITS.iter().any(|word| lower.contains(word));
+    let is_number = is_limit && bare.len() <= 5 && bare.bytes().all(|byte| byte.is_ascii_digit());
     told.push_str(if is_number || SETTINGS.contains(&bare.as_str()) { value } else { MASK });
     without_passwords(&told)
 }
@@ -109,7 +127,12 @@ fn without_passwords(line: &str) -> String {
     while let Some((before, after)) = rest.split_once("://") {
         told.push_str(before);
         told.push_str("://");
-        let end = after.find(|letter: char| letter.is_whitespace() || letter == '/').unwrap_or(after.len());
+        let word = after.find(char::is_whitespace).unwrap_or(after.len());
+        let host = after.get(..word).and_then(|word| word.rfind('@')).unwrap_or(0);
+        let path = after
+            .get(host..)
+            .and_then(|rest| rest.find(|letter: char| letter.is_whitespace() || letter == '/'));
+        let end = path.map_or(after.len(), |path| host + path);
         let (authority, tail) = after.split_at_checked(end).unwrap_or((after, ""));
         match authority.rsplit_once('@').and_then(|(user, host)| Some((user.split_once(':')?.0, host))) {
             Some((user, host)) => told.push_str(&format!("{user}:{MASK}@{host}")),
