@@ -101,7 +101,8 @@ pub fn mask(line: &str) -> String {
     let bare = value.trim().trim_matches(['"', '\'', ';', ',']).to_ascii_lowercase();
     let is_limit = LIMITS.iter().any(|word| lower.contains(word));
     let is_number = is_limit && bare.len() <= 5 && bare.bytes().all(|byte| byte.is_ascii_digit());
-    told.push_str(if is_number || SETTINGS.contains(&bare.as_str()) { value } else { MASK });
+    let is_open = bare.is_empty() || is_number || SETTINGS.contains(&bare.as_str());
+    told.push_str(if is_open { value } else { MASK });
     without_passwords(&told)
 }
 
