@@ -137,11 +137,14 @@ impl Due {
 
 impl Deadline {
     /// When the finding has to be gone: the policy's limit, or for backlog the limit from
-    /// enrolment; earlier where a catalogue's date binds. Such a date binds only if it lay ahead
+    /// enrolment, or from when a fault was first observed that a later feed or baseline told of; earlier where a catalogue's date binds. Such a date binds only if it lay ahead
     /// when the fault was first observed: nobody can be late before they could know.
     pub fn due(&self) -> Option<Due> {
         let policy = match (self.backlog, self.policy) {
-            (Some((enrolled, limit)), _) => Some(Due { at: enrolled.plus(limit), because: Because::Backlog }),
+            (Some((enrolled, limit)), _) => {
+                let at = enrolled.max(self.first_observed).plus(limit);
+                Some(Due { at, because: Because::Backlog })
+            }
             (None, Some((start, limit))) => Some(Due { at: start.plus(limit), because: Because::Policy }),
             (None, None) => None,
         };
@@ -215,8 +218,14 @@ mod tests {
 
     #[test]
     fn a_backlog_deadline_counts_from_enrolment() {
-        let backlog = Deadline { backlog: Some((day(10), Duration::from_days(90))), ..deadline() };
-        assert_eq!(backlog.due(), Some(Due { at: day(100), because: Because::Backlog }));
+        let enrolled = |first_observed| Deadline {
+            first_observed,
+            backlog: Some((day(10), Duration::from_days(90))),
+            ..deadline()
+        };
+        let due = |day| Some(Due { at: day, because: Because::Backlog });
+        assert_eq!(enrolled(day(10)).due(), due(day(100)));
+        assert_eq!(enrolled(day(400)).due(), due(day(490)), "nobody is late before they could know");
     }
 
     #[test]

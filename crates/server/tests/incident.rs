@@ -296,7 +296,7 @@ async fn the_timeline_tells_in_order_who_took_its_alerts_on_and_how_they_ended()
     let of =
         |place: usize| (&timeline[place]["by"], &timeline[place]["alert"]["id"], &timeline[place]["text"]);
     assert_eq!(of(2), (&json!("ada"), &json!(alert.to_string()), &json!("")));
-    let well = "every place was observed to be well again";
+    let well = "it fires at no place any more";
     assert_eq!(of(3), (&json!(null), &json!(alert.to_string()), &json!(well)));
     assert_eq!(of(5), (&json!("ada"), &json!(other.to_string()), &json!("a rehearsal")));
     house.app.stop().await;

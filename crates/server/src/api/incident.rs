@@ -74,7 +74,7 @@ pub struct Told {
     /// Its place among the incident's own entries; none in what happened to one of its alerts.
     pub number: Option<u32>,
     pub at: String,
-    /// Who did it; none where a rule did, or where all places of an alert were observed to be well again.
+    /// Who did it; none where a rule did, or where an alert fires at no place any more.
     pub by: Option<String>,
     /// `opened`, `took_in`, `acknowledged`, `assigned`, `rated`, `advanced`, `noted` or `closed`; of an alert,
     /// `alert_acknowledged`, `alert_resolved` or `alert_closed`.
@@ -427,7 +427,7 @@ async fn of_its_alert(web: &Web, alert: &Alert) -> Result<Vec<(Timestamp, Told)>
     match &alert.stage {
         alert::Stage::Open => {}
         alert::Stage::Resolved { at } => {
-            entries.push(told(*at, None, "alert_resolved", "every place was observed to be well again"));
+            entries.push(told(*at, None, "alert_resolved", "it fires at no place any more"));
         }
         alert::Stage::Closed { at, by, reason } => {
             entries.push(told(*at, Some(name(web, *by).await?), "alert_closed", reason));

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::openapi::Shape;
-use crate::auth::READERS;
+use crate::auth::ADMINS;
 use crate::problem::Problem;
 use crate::web::{Route, Web};
 
@@ -49,7 +49,7 @@ pub(super) fn routes() -> Vec<Route> {
     vec![Route {
         method: Method::GET,
         path: "/api/v1/server",
-        roles: Some(READERS),
+        roles: Some(ADMINS),
         summary: Some(
             "Describe the server itself: whether its mail relay answers, and the space for its state.",
         ),
