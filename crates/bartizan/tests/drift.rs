@@ -84,7 +84,7 @@ fn what_is_modified_without_a_change_is_told_and_is_over_once_it_stands_as_befor
     told(&received, "resolved", "/etc/app.conf");
     up.until(facts, |section| section["body"]["drifts"] == serde_json::json!([]));
     let gone = drift(&up, &explain).unwrap_err();
-    assert!(gone.contains("`file:/etc/app.conf` does not drift on small"), "{gone}");
+    assert!(gone.contains("`file:/etc/app.conf` does not drift here"), "{gone}");
 
     up.until("/api/v1/ledger", |ledger| ledger["head"]["waiting"] == 0);
     let bundle = up.download("/api/v1/ledger/bundle");

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use bartizan_core::canonical::{self, Value};
+use bartizan_core::configuration::drift::Drifts;
 use bartizan_core::digest::Digest;
 use bartizan_core::fact::account::{Accounts, Ageing, Group, Password, Scheme, User};
 use bartizan_core::fact::job::{Job, Jobs, Kind as JobKind};
@@ -66,6 +67,7 @@ pub(super) fn sections(
         (Name::Jobs, whole(jobs(plan))?),
         (Name::Certificates, whole(machine::certificates(plan, started))?),
         (Name::Sources, whole(sources())?),
+        (Name::Drift, whole(Drifts::default())?),
     ];
     Ok(bodies.into_iter().map(|(name, body)| (name.as_str().to_owned(), body)).collect())
 }

@@ -189,12 +189,22 @@ impl Browser {
         self.act(xpath, "click", &json!({})).await
     }
 
+    /// Unfolds again what an `XPath` finds, where the page was drawn anew with it folded.
+    async fn unfold(&self, xpath: &str) -> Result<(), Fault> {
+        let found =
+            format!("document.evaluate({}, document, null, 9, null).singleNodeValue", Value::from(xpath));
+        let unfolded = format!("(({found})?.closest('details')?.setAttribute('open', ''), true)");
+        self.value(&unfolded).await.map(drop)
+    }
+
     /// Acts on what an `XPath` finds. The page may be drawn anew between finding and acting.
     async fn act(&self, xpath: &str, act: &str, body: &Value) -> Result<(), Fault> {
         for _ in 1..TRIES {
             let element = self.element(xpath).await?;
             match self.post(&format!("/element/{element}/{act}"), body.clone()).await {
-                Err(fault) if DRAWN_ANEW.iter().any(|words| fault.0.contains(words)) => {}
+                Err(fault) if DRAWN_ANEW.iter().any(|words| fault.0.contains(words)) => {
+                    self.unfold(xpath).await?;
+                }
                 done => return done.map(drop),
             }
         }
