@@ -19,6 +19,7 @@ use bartizan_core::time::{Duration, Timestamp};
 use bartizan_core::verdict::Verdict;
 use bartizan_store::log::Log;
 use bartizan_store::order::{Batch, Given, Told};
+use bartizan_store::posture;
 use bartizan_store::subject::Subject;
 use tokio::sync::Mutex;
 
@@ -145,8 +146,10 @@ impl Work<'_> {
         for shard in store.shards(Log::Transition).await? {
             let from = store.cursor(TRANSITIONS, shard).await?;
             if self.enforced.environments.is_empty() {
-                // Nothing is asked for anywhere: who misses a rule is found when something is.
-                let head = store.head(Log::Transition, shard).await?;
+                // Nothing is asked for anywhere: who misses a rule is found in the index when something is, and
+                // what the index has not taken in yet is still to be read here then.
+                let indexed = store.cursor(posture::STAGE, shard).await?;
+                let head = store.head(Log::Transition, shard).await?.min(indexed);
                 self.batch.cursors.extend((head > from).then_some((TRANSITIONS, shard, from, head)));
                 continue;
             }
