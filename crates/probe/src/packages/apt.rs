@@ -203,6 +203,9 @@ fn read_stanzas<R: BufRead>(
     sieve: &mut Sieve<'_>,
 ) -> std::io::Result<()> {
     loop {
+        stanzas.skip(b"Package", |name| {
+            std::str::from_utf8(name).map_or(true, |name| sieve.installed.contains_key(name))
+        })?;
         let line = match stanzas.next()? {
             Next::End => return Ok(()),
             Next::TooLong(line) => line,

@@ -49,6 +49,27 @@ impl<R: BufRead> Stanzas<R> {
         Self { reader, buffer: Vec::new(), lines: 0 }
     }
 
+    /// Passes over the stanzas at hand that begin with a field of this name, up to the first whose value is
+    /// asked for. They are not copied: of a distribution's list a host asks for one in a hundred. A stanza
+    /// that is not wholly at hand, or begins otherwise, is left to be read.
+    pub(super) fn skip(&mut self, name: &[u8], is_asked: impl Fn(&[u8]) -> bool) -> io::Result<()> {
+        loop {
+            let bytes = self.reader.fill_buf()?;
+            let (mut passed, mut lines) = (0, 0);
+            while let Some((length, count)) =
+                bytes.get(passed..).and_then(|rest| unasked(rest, name, &is_asked))
+            {
+                passed += length;
+                lines += count;
+            }
+            self.reader.consume(passed);
+            self.lines = self.lines.saturating_add(lines);
+            if passed == 0 {
+                return Ok(());
+            }
+        }
+    }
+
     /// Reads on to the end of the next stanza.
     pub(super) fn next(&mut self) -> io::Result<Next<'_>> {
         self.buffer.clear();
@@ -141,6 +162,30 @@ fn field(text: &[u8]) -> Option<Field<'_>> {
     sound.then(|| Field { name, value: value.get(1..).unwrap_or_default().trim_ascii() })
 }
 
+/// How long the stanza is that the bytes begin with, its blank line among it, and how many lines; none
+/// where its end is not at hand, or where its first field is another one or has a value that is asked for.
+fn unasked(bytes: &[u8], name: &[u8], is_asked: impl Fn(&[u8]) -> bool) -> Option<(usize, u64)> {
+    let text = bytes.strip_prefix(name)?.strip_prefix(b":")?;
+    let (value, after) = text.split_at_checked(memchr::memchr(b'\n', text)?)?;
+    let goes_on = matches!(after.get(1)?, b' ' | b'\t');
+    if goes_on || is_asked(value.trim_ascii()) {
+        return None;
+    }
+    let mut lines = 0;
+    for end in memchr::memchr_iter(b'\n', bytes) {
+        lines += 1;
+        let after = bytes.get(end + 1..)?;
+        if *after.first()? > b' ' {
+            continue;
+        }
+        let blank = memchr::memchr(b'\n', after)?;
+        if is_blank(after.get(..blank)?) {
+            return Some((end + 1 + blank + 1, lines + 1));
+        }
+    }
+    None
+}
+
 fn is_blank(line: &[u8]) -> bool {
     line.iter().all(u8::is_ascii_whitespace)
 }
@@ -168,9 +213,17 @@ mod tests {
     type Parsed = Vec<(u64, Vec<Result<(String, String), NoField>>)>;
 
     fn parse(bytes: &[u8]) -> Parsed {
-        let mut stanzas = Stanzas::new(bytes);
+        parse_of(bytes, false)
+    }
+
+    /// The stanzas; without those of a `P` that is `b`, as far as they are passed over.
+    fn parse_of(reader: impl BufRead, skips: bool) -> Parsed {
+        let mut stanzas = Stanzas::new(reader);
         let mut parsed = Vec::new();
         loop {
+            if skips {
+                stanzas.skip(b"P", |value| value != b"b").unwrap();
+            }
             match stanzas.next().unwrap() {
                 Next::Stanza(stanza) => {
                     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -208,6 +261,14 @@ mod tests {
     }
 
     #[test]
+    fn stanzas_that_nobody_asks_for_are_passed_over_and_counted() {
+        let text = b"P: b\nV: 1\n\nP: b\nT: x,\n y\n\nP: a\nV: 2\n\nP: b\n";
+        let fields = vec![pair("P", "a"), pair("V", "2")];
+        // The last has no end at hand, and is read.
+        assert_eq!(parse_of(&text[..], true), [(8, fields), (11, vec![pair("P", "b")])]);
+    }
+
+    #[test]
     fn a_stanza_over_the_limit_costs_itself() {
         let mut bytes = b"A: 1\n\nB: ".to_vec();
         bytes.resize(bytes.len() + 2 * STANZA_BYTES, b'x');
@@ -228,6 +289,23 @@ mod tests {
             let (run, lines) = lines_of_text(text.as_bytes());
             prop_assert_eq!(run, &text.as_bytes()[..length]);
             prop_assert_eq!(lines, run.iter().filter(|byte| **byte == b'\n').count() as u64);
+        }
+
+        #[test]
+        fn what_is_passed_over_is_what_nobody_asks_for(
+            text in "((P|Q): ?[ab]\n|P:\n a\n| ?\t?\n|x\n| b\n){0,12}",
+            block in 1_usize..40,
+        ) {
+            let asked = |name: &str| name != "b";
+            let is_asked = |(_, fields): &(u64, Vec<Result<(String, String), NoField>>)| match fields.first() {
+                Some(Ok((name, value))) => name != "P" || asked(value),
+                _ => true,
+            };
+            let read = |skips| parse_of(std::io::BufReader::with_capacity(block, text.as_bytes()), skips);
+            let (mut all, mut some) = (read(false), read(true));
+            all.retain(is_asked);
+            some.retain(is_asked);
+            prop_assert_eq!(all, some);
         }
 
         #[test]
