@@ -105,7 +105,7 @@ impl Fleet {
         let mut checks = Vec::new();
         for document in &documents {
             let baseline = Baseline::from_document(document).map_err(|faults| format!("{faults:?}"))?;
-            checks.extend(baseline.rules.into_iter().map(|rule| Digest::derived("check", [rule.check])));
+            checks.extend(baseline.checks().map(|(_, check)| check));
         }
         bartizan_server::api::document::apply_documents(&app.web, "dev", documents).await.map_err(told)?;
         let mut keys = Vec::new();
