@@ -9,7 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::{output, root, run as execute, target_folder};
+use crate::{cargo, output, root, run as execute, target_folder};
 
 pub mod deb;
 
@@ -58,18 +58,18 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 fn build(lto: bool) -> Result<Programs> {
     let host = host()?;
     let target = target_folder()?;
-    let cargo = |words: &[&str]| {
-        let mut command = Command::new("cargo");
-        command.args(["build", "--release"]).args(words);
+    let build = |words: &[&str]| {
+        let mut command = cargo(&["build", "--release"]);
+        command.args(words);
         if lto {
             command.env("CARGO_PROFILE_RELEASE_LTO", "fat").env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1");
         }
         command
     };
-    execute(&mut cargo(&["--package", "bartizan", "--package", "bartizan-verify"]))?;
+    execute(&mut build(&["--package", "bartizan", "--package", "bartizan-verify"]))?;
     // With a target of its own, what runs while building stays linked as usual.
     execute(
-        cargo(&["--package", "bartizan-agent", "--target", &host])
+        build(&["--package", "bartizan-agent", "--target", &host])
             .env("RUSTFLAGS", "-C target-feature=+crt-static"),
     )?;
     Ok(Programs {

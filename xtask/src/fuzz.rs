@@ -1,11 +1,10 @@
 //! `cargo xtask fuzz`: each target for some seconds. The targets are a workspace of their own, in `fuzz/`.
 
 use std::fs;
-use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{root, run as execute};
+use crate::{cargo, root, run as execute};
 
 /// Every target, and the parser that it feeds. Tidy holds that both are there.
 pub const TARGETS: [(&str, &str); 25] = [
@@ -51,8 +50,7 @@ pub struct Arguments {
 
 /// Runs the targets one after the other; the error names those that failed.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    if Command::new("cargo").args(["fuzz", "--version"]).output().map_or(true, |told| !told.status.success())
-    {
+    if cargo(&["fuzz", "--version"]).output().map_or(true, |told| !told.status.success()) {
         bail!("cargo-fuzz is not installed: `cargo install cargo-fuzz`");
     }
     let known: Vec<&str> = TARGETS.iter().map(|(name, _)| *name).collect();
@@ -66,9 +64,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     {
         let corpus = root().join("fuzz/corpus").join(name);
         fs::create_dir_all(&corpus).with_context(|| format!("can't make {}", corpus.display()))?;
-        let mut fuzz = Command::new("cargo");
         // The parsers hold no unsafe code: coverage finds their panics, a sanitizer would only cost time.
-        fuzz.args(["fuzz", "run", "--sanitizer", "none", name]);
+        let mut fuzz = cargo(&["fuzz", "run", "--sanitizer", "none", name]);
         fuzz.arg(format!("fuzz/corpus/{name}")).arg(format!("fuzz/seeds/{name}")).arg("--");
         fuzz.arg(format!("-max_total_time={}", arguments.seconds));
         fuzz.args([

@@ -30,6 +30,24 @@ pub fn target_folder() -> Result<PathBuf> {
     Ok(PathBuf::from(folder.context("cargo metadata names no target folder")?))
 }
 
+/// Cargo as a person would call it. What the cargo that runs this chore says of the chore itself stays behind:
+/// build scripts (ring's) would take it for news, and everything above them would be built again.
+pub fn cargo(words: &[&str]) -> Command {
+    let mut command = Command::new("cargo");
+    command.args(words);
+    for (name, _) in std::env::vars_os() {
+        let of_this_package = name.to_str().is_some_and(|name| {
+            name.starts_with("CARGO_PKG_")
+                || name.starts_with("CARGO_MANIFEST_")
+                || name == "CARGO_PRIMARY_PACKAGE"
+        });
+        if of_this_package {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
 /// Runs a command in the checkout, its output shown; an error where it can't start or fails.
 pub fn run(command: &mut Command) -> Result<()> {
     command.current_dir(root());

@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::services::Services;
-use crate::{run as execute, tidy};
+use crate::{cargo, run as execute, tidy};
 
 /// What `cargo xtask test` may be told.
 #[derive(Debug, clap::Args)]
@@ -50,10 +50,4 @@ fn deny() -> Result<()> {
         return Ok(());
     }
     execute(&mut cargo(&["deny", "--offline", "check", "bans", "licenses", "sources"]))
-}
-
-fn cargo(words: &[&str]) -> Command {
-    let mut command = Command::new("cargo");
-    command.args(words);
-    command
 }

@@ -94,7 +94,7 @@ fn built(folder: Option<&Path>, name: &str, profile: &str) -> Result<PathBuf> {
     if let Some(folder) = folder {
         return Ok(folder.join(name));
     }
-    crate::run(Command::new("cargo").args(["build", "--profile", profile, "-p", name, "--bin", name]))?;
+    crate::run(&mut crate::cargo(&["build", "--profile", profile, "-p", name, "--bin", name]))?;
     Ok(crate::target_folder()?.join(profile).join(name))
 }
 

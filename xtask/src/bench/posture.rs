@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::{run as execute, target_folder};
+use crate::{cargo, run as execute, target_folder};
 
 /// The program that measures: `crates/sim/src/bin/posture`.
 const PROGRAM: &str = "bartizan-sim-posture";
@@ -29,8 +29,7 @@ pub struct Arguments {
 
 /// Builds the program and runs it.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let mut build = Command::new("cargo");
-    build.args(["build", "--package", "bartizan-sim", "--bin", PROGRAM]);
+    let mut build = cargo(&["build", "--package", "bartizan-sim", "--bin", PROGRAM]);
     if !arguments.dev {
         build.arg("--release");
     }

@@ -15,7 +15,7 @@ use flate2::write::ZlibEncoder;
 use serde_json::Value;
 
 use super::figures::{Durations, ratio, run as measure};
-use crate::{output, run as execute, target_folder};
+use crate::{cargo, output, run as execute, target_folder};
 
 /// The goal of a warm scan, in milliseconds.
 const SCAN_GOAL_MS: f64 = 100.0;
@@ -50,7 +50,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let program = match &arguments.program {
         Some(program) => program.clone(),
         None => {
-            execute(Command::new("cargo").args(["build", "--release", "--package", "bartizan"]))?;
+            execute(&mut cargo(&["build", "--release", "--package", "bartizan"]))?;
             target_folder()?.join("release/bartizan")
         }
     };

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::File;
-use crate::{output, root};
+use crate::{cargo, output, root};
 
 /// A workspace member: its short name and what it depends on outside tests.
 #[derive(Clone, Debug)]
@@ -22,8 +22,8 @@ pub(crate) struct Room {
 
 /// `cargo metadata` of this workspace with these further words.
 pub fn metadata(words: &[&str]) -> Result<Value> {
-    let mut command = Command::new("cargo");
-    command.current_dir(root()).args(["metadata", "--format-version=1"]).args(words);
+    let mut command = cargo(&["metadata", "--format-version=1"]);
+    command.current_dir(root()).args(words);
     let text = output(&mut command)?;
     serde_json::from_str(&text).context("cargo metadata printed no JSON")
 }
