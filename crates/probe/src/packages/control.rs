@@ -210,7 +210,9 @@ mod tests {
 
     use super::*;
 
-    type Parsed = Vec<(u64, Vec<Result<(String, String), NoField>>)>;
+    /// A stanza's line and its fields.
+    type Parts = (u64, Vec<Result<(String, String), NoField>>);
+    type Parsed = Vec<Parts>;
 
     fn parse(bytes: &[u8]) -> Parsed {
         parse_of(bytes, false)
@@ -297,7 +299,7 @@ mod tests {
             block in 1_usize..40,
         ) {
             let asked = |name: &str| name != "b";
-            let is_asked = |(_, fields): &(u64, Vec<Result<(String, String), NoField>>)| match fields.first() {
+            let is_asked = |(_, fields): &Parts| match fields.first() {
                 Some(Ok((name, value))) => name != "P" || asked(value),
                 _ => true,
             };
